@@ -1,0 +1,4 @@
+//! Stagecraft: a pure build and deploy evaluator with a content-addressed store.
+
+pub mod config;
+pub mod name;

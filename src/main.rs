@@ -1,0 +1,3 @@
+//! The `stagecraft` program.
+
+fn main() {}
