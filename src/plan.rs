@@ -1,0 +1,4 @@
+//! `Plan`: a DAG of operations with a hash.
+
+pub mod hash;
+pub mod operation;

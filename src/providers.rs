@@ -1,0 +1,1 @@
+//! Executors that touch the world.

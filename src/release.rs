@@ -1,0 +1,1 @@
+//! `Release`: what a deploy made, and the log of them.

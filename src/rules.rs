@@ -1,0 +1,1 @@
+//! How services and environments become operations.
