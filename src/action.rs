@@ -23,8 +23,6 @@ pub struct Action<'p> {
     pub id: &'p OperationId,
     /// What decides a hit.
     pub key: ActionKey,
-    /// What went into the key, for `why`.
-    pub leaves: Leaves,
     /// What is to be done.
     pub task: Task<'p>,
 }

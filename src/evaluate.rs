@@ -85,6 +85,8 @@ pub struct Outcome {
     pub level: Option<u8>,
     /// How long it took, in ms; 0 for a hit.
     pub milliseconds: u64,
+    /// A source changed while it ran: the result was used and not recorded.
+    pub drifted: bool,
 }
 
 /// What became of every operation that was asked for, by id.
@@ -204,10 +206,15 @@ pub struct ExecutionContext<'a> {
 /// effect is done and every process it started is gone. Both may be called from several threads.
 pub trait Executor: Sync {
     /// Returns whether the target already is what `action` wants.
-    fn probe(&self, action: &Action, context: &ExecutionContext<'_>) -> Result<Observed, Failure>;
+    fn probe(&self, action: &Action<'_>, context: &ExecutionContext<'_>) -> Result<Observed, Failure>;
+
+    /// Takes note of `action` on a target that already is as wanted; changes nothing that serves.
+    fn converge(&self, _action: &Action<'_>, _context: &ExecutionContext<'_>) -> Completion {
+        Completion::Done
+    }
 
     /// Brings `action` about.
-    fn execute(&self, action: &Action, context: &ExecutionContext<'_>) -> Completion;
+    fn execute(&self, action: &Action<'_>, context: &ExecutionContext<'_>) -> Completion;
 }
 
 /// Which executor serves which kind.
