@@ -90,3 +90,10 @@ impl SwitchTask<'_> {
         project.join(self.path)
     }
 }
+
+impl Action<'_> {
+    /// Returns what went into the key, for `why`; computed on demand, since a hit needs none of it.
+    pub fn leaves(&self) -> Leaves {
+        leaves::of(&self.task)
+    }
+}

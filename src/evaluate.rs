@@ -4,6 +4,8 @@
 pub mod cancel;
 pub mod event;
 pub mod explain;
+mod perform;
+pub mod predict;
 mod run;
 mod schedule;
 
