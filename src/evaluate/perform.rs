@@ -8,7 +8,7 @@ use stagecraft_store::{
     ActionKey, ActionResult, Batch, Digest, HistoryKey, Object, StoreError,
 };
 
-use super::explain::explain;
+use super::lookup::{Lookup, look_up};
 use super::run::{Options, chain};
 use super::{
     Cause, Completion, ExecutionContext, Executor, Executors, Failure, Observed, Outcome, Produced,
@@ -88,15 +88,14 @@ impl Performer<'_> {
         let Work::Run(run) = &operation.work else {
             return Report::of(failed(Some(action.key), machine("not a pure operation".to_owned())));
         };
-        let leaves = match self.look_up(operation, action, run.is_remembered()) {
-            Ok(Lookup::Hit(outcome)) => return Report::of(outcome),
-            Ok(Lookup::Miss { reason, leaves }) => {
-                started(reason.clone());
-                (reason, leaves)
-            }
+        let store = Some(self.context.store);
+        let answer = look_up(store, self.plan.project(), action, run, self.options.accept);
+        let (reason, leaves) = match answer {
+            Ok(Lookup::Hit(result)) => return Report::of(hit(action.key, &result)),
+            Ok(Lookup::Miss { reason, leaves }) => (reason, leaves),
             Err(error) => return Report::of(failed(Some(action.key), machine(chain(&error)))),
         };
-        let (reason, leaves) = leaves;
+        started(reason.clone());
         let begun = Instant::now();
         let completion = executor.execute(action, &self.context);
         let milliseconds = elapsed(begun);
@@ -118,36 +117,6 @@ impl Performer<'_> {
             ))),
         };
         staged.unwrap_or_else(|error| Report::of(failed(Some(action.key), machine(chain(&error)))))
-    }
-
-    fn look_up(
-        &self,
-        operation: &Operation,
-        action: &Action<'_>,
-        remembered: bool,
-    ) -> Result<Lookup, StoreError> {
-        let reason = if !remembered {
-            Some("never remembered (`cache: false`)".to_owned())
-        } else if self.options.refresh {
-            Some("asked to run again (`--no-cache`)".to_owned())
-        } else {
-            match self.context.store.result(&action.key)? {
-                Some(result) if result.level >= self.options.minimum_level => {
-                    return Ok(Lookup::Hit(hit(action.key, &result)));
-                }
-                Some(result) => Some(format!(
-                    "its result was made at sandbox level {}, below {}",
-                    result.level, self.options.minimum_level
-                )),
-                None => None,
-            }
-        };
-        let leaves = action.leaves();
-        let reason = match reason {
-            Some(reason) => reason,
-            None => explain(self.context.store, &self.history(operation), &leaves)?.reason(),
-        };
-        Ok(Lookup::Miss { reason, leaves })
     }
 
     fn history(&self, operation: &Operation) -> HistoryKey {
@@ -229,11 +198,6 @@ impl Performer<'_> {
             Err(failure) => failed(Some(action.key), failure),
         }
     }
-}
-
-enum Lookup {
-    Hit(Outcome),
-    Miss { reason: String, leaves: Leaves },
 }
 
 impl Outcome {

@@ -3,9 +3,9 @@
 
 use std::collections::BTreeMap;
 
-use stagecraft_store::{HistoryKey, Object, Store, StoreError};
+use stagecraft_store::{Object, Store, StoreError};
 
-use super::explain::explain;
+use super::lookup::{self, Accept, Lookup};
 use crate::action::{Action, ResolveError, resolve};
 use crate::plan::operation::{Class, Operation, OperationId, Work};
 use crate::plan::show::{Cache, Prediction};
@@ -15,8 +15,7 @@ use crate::plan::{Edge, Plan};
 pub fn predict(
     plan: &Plan,
     store: Option<&Store>,
-    minimum_level: u8,
-    refresh: bool,
+    accept: Accept,
 ) -> Result<Vec<Prediction>, StoreError> {
     let mut outputs: BTreeMap<OperationId, Object> = BTreeMap::new();
     let mut predictions = Vec::with_capacity(plan.len());
@@ -32,7 +31,7 @@ pub fn predict(
             None => match resolve(operation, &outputs) {
                 Ok(action) => {
                     let (prediction, output) =
-                        look_up(plan, operation, &action, store, minimum_level, refresh)?;
+                        look_up(plan, operation, &action, store, accept)?;
                     outputs.extend(output.map(|output| (operation.id.clone(), output)));
                     prediction
                 }
@@ -65,32 +64,18 @@ fn look_up(
     operation: &Operation,
     action: &Action<'_>,
     store: Option<&Store>,
-    minimum_level: u8,
-    refresh: bool,
+    accept: Accept,
 ) -> Result<(Prediction, Option<Object>), StoreError> {
     let key = Some(action.key);
     let Work::Run(run) = &operation.work else {
         return Ok((Prediction { cache: Cache::Effect, key, reason: None }, None));
     };
-    let miss = |reason: String| Prediction { cache: Cache::Miss, key, reason: Some(reason) };
-    if !run.is_remembered() {
-        return Ok((miss("never remembered (`cache: false`)".to_owned()), None));
-    }
-    if refresh {
-        return Ok((miss("asked to run again (`--no-cache`)".to_owned()), None));
-    }
-    let Some(store) = store else { return Ok((miss("never ran before".to_owned()), None)) };
-    if let Some(result) = store.result(&action.key)? {
-        if result.level >= minimum_level {
-            return Ok((Prediction { cache: Cache::Hit, key, reason: None }, Some(result.output)));
+    Ok(match lookup::look_up(store, plan.project(), action, run, accept)? {
+        Lookup::Hit(result) => {
+            (Prediction { cache: Cache::Hit, key, reason: None }, Some(result.output))
         }
-        let level = result.level;
-        return Ok((
-            miss(format!("its result was made at sandbox level {level}, below {minimum_level}")),
-            None,
-        ));
-    }
-    let history = HistoryKey::new(plan.project().as_str(), operation.id.as_str());
-    let reason = explain(store, &history, &action.leaves())?.reason();
-    Ok((miss(reason), None))
+        Lookup::Miss { reason, .. } => {
+            (Prediction { cache: Cache::Miss, key, reason: Some(reason) }, None)
+        }
+    })
 }

@@ -11,7 +11,7 @@ use stagecraft_store::{ActionResult, Batch, HistoryKey, Object, StoreError};
 use super::perform::{Job, Performer, Report};
 use super::schedule::Schedule;
 use super::{
-    Cause, Evaluation, Event, ExecutionContext, Executors, Failure, Observer, Outcome, Status,
+    Accept, Cause, Evaluation, Event, ExecutionContext, Executors, Failure, Observer, Outcome, Status,
 };
 use crate::plan::operation::OperationId;
 use crate::plan::{Edge, Index, Plan};
@@ -23,10 +23,8 @@ pub struct Options {
     pub jobs: usize,
     /// After a failure, go on with whatever does not depend on it.
     pub keep_going: bool,
-    /// Look nothing up: every pure operation runs, and its result replaces the recorded one.
-    pub refresh: bool,
-    /// Results made below this sandbox level do not count.
-    pub minimum_level: u8,
+    /// Which recorded results count.
+    pub accept: Accept,
 }
 
 /// Which operations of a plan to evaluate, and what is known of the others.
