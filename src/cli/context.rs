@@ -2,16 +2,16 @@
 //! Owns the precedence flag, variable, configuration, default.
 #![expect(clippy::disallowed_methods, reason = "effects: variables, working directory, configuration files")]
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
-use stagecraft_store::Store;
+use stagecraft_store::{Digest, Store};
 
 use super::error::CliError;
 use super::ui::{Color, Ui};
 use crate::config::{self, Config, Diagnostic};
-use crate::inputs::{self, Match, Request, Snapshot};
-use crate::name::{EnvironmentName, ServiceName};
+use crate::inputs::{self, Inputs, Match, Request, Snapshot};
+use crate::name::{EnvironmentName, OperationName, ServiceName};
 use crate::plan::analysis::wanted;
 use crate::plan::{Plan, Target, plan};
 use crate::rules;
@@ -242,7 +242,8 @@ impl Context {
         save: bool,
     ) -> Result<(Plan, Vec<Diagnostic>), CliError> {
         let operations = wanted(&project.config, target)?;
-        let mut snapshot = Snapshot::load(&project.root);
+        let snapshot = Snapshot::load(&project.root);
+        let mut snapshot = if save { snapshot.recording() } else { snapshot };
         let path = std::env::var_os("PATH");
         let request = Request {
             config: &project.config,
@@ -250,11 +251,10 @@ impl Context {
             operations: &operations,
             caller: &self.caller,
             path: path.as_deref(),
-            writable: save,
         };
         let mut inputs = inputs::gather(&request, &mut snapshot)?;
-        if let Some(key) = super::workspace::fingerprint_key(store)? {
-            inputs.fingerprint_secrets(&project.config, &operations, &key);
+        if let Some(store) = store {
+            fingerprint_secrets(&mut inputs, project, &operations, store)?;
         }
         if save {
             snapshot.save()?;
@@ -283,6 +283,33 @@ impl Context {
     }
 }
 
+/// Puts a keyed fingerprint beside each secret that an operation may see. The key belongs to the store: without one
+/// the operation stays unresolved.
+fn fingerprint_secrets(
+    inputs: &mut Inputs,
+    project: &Project,
+    operations: &BTreeSet<OperationName>,
+    store: &Store,
+) -> Result<(), CliError> {
+    let passed = operations
+        .iter()
+        .filter_map(|name| project.config.operations.get(name))
+        .flat_map(|operation| &operation.pass_env);
+    let secrets: BTreeSet<&str> =
+        passed.filter(|passed| passed.secret).map(|passed| passed.name.as_str()).collect();
+    if secrets.is_empty() {
+        return Ok(());
+    }
+    let Some(key) = store.fingerprint_key()? else { return Ok(()) };
+    for name in secrets {
+        if let Some(value) = inputs.passed.get(name) {
+            let fingerprint = Digest::keyed(&key, value.as_bytes()).to_string();
+            inputs.fingerprints.insert(name.to_owned(), fingerprint);
+        }
+    }
+    Ok(())
+}
+
 /// The true words of the original tool; everything else is false.
 fn is_true(text: &str) -> bool {
     matches!(text, "1" | "t" | "T" | "TRUE" | "true" | "True")
@@ -306,7 +333,7 @@ fn load(root: PathBuf, name: String, main: String) -> Result<Project, CliError> 
     let mut texts = vec![(name, main)];
     let mut included = Vec::new();
     let matched = inputs::expand(&root, &globs, Match::Files, &[])?;
-    let paths: std::collections::BTreeSet<&String> = matched.values().flatten().collect();
+    let paths: BTreeSet<&String> = matched.values().flatten().collect();
     for path in paths {
         let text = read(&root.join(path))?;
         let document = config::read(path, &text);

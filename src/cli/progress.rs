@@ -1,6 +1,6 @@
 //! What a run looks like while it goes on: a live line on a terminal, plain lines in a pipe.
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
@@ -12,13 +12,13 @@ use crate::evaluate::{Event, Observer, Status};
 pub(super) struct Progress {
     ui: Ui,
     bar: Option<ProgressBar>,
-    running: BTreeMap<String, ()>,
+    running: BTreeSet<String>,
 }
 
 impl Progress {
     /// Returns a view that fits stderr.
     pub(super) fn new(ui: &Ui) -> Self {
-        Self { ui: ui.clone(), bar: None, running: BTreeMap::new() }
+        Self { ui: ui.clone(), bar: None, running: BTreeSet::new() }
     }
 
     fn say(&self, text: &str) {
@@ -42,7 +42,7 @@ impl Progress {
 
     fn show_running(&self) {
         if let Some(bar) = &self.bar {
-            let names: Vec<&str> = self.running.keys().map(String::as_str).collect();
+            let names: Vec<&str> = self.running.iter().map(String::as_str).collect();
             bar.set_message(names.join(", "));
         }
     }
@@ -53,7 +53,7 @@ impl Observer for Progress {
         match event {
             Event::Began { total } => self.begin(*total),
             Event::Started { operation, reason } => {
-                self.running.insert(operation.id.to_string(), ());
+                self.running.insert(operation.id.to_string());
                 self.say(&format!("{} {}: {reason}", self.ui.paint("2", "start"), operation.id));
                 self.show_running();
             }
