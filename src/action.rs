@@ -13,7 +13,7 @@ use crate::plan::operation::{OperationId, Run};
 pub mod leaves;
 mod resolve;
 
-pub use leaves::{Leaf, Leaves};
+pub use leaves::{Leaf, LeafKind, Leaves};
 pub use resolve::{ResolveError, resolve};
 
 /// One operation, ready to be looked up or executed.

@@ -164,7 +164,7 @@ impl Plan {
         drafts: Vec<Draft>,
     ) -> Result<Self, PlanError> {
         let order = analysis::order(&drafts)?;
-        let mut graph = DiGraph::with_capacity(drafts.len(), drafts.len() * 2);
+        let mut graph: DiGraph<Operation, Edge> = DiGraph::with_capacity(drafts.len(), drafts.len() * 2);
         let mut by_id = BTreeMap::new();
         let mut drafts: Vec<Option<Draft>> = drafts.into_iter().map(Some).collect();
         for draft in order {
@@ -219,7 +219,7 @@ impl Plan {
     }
 
     /// Returns the operations in execution order: each after all it depends on, ties by phase, then id.
-    pub fn operations(&self) -> impl ExactSizeIterator<Item = &Operation> {
+    pub fn operations(&self) -> impl Iterator<Item = &Operation> {
         self.graph.node_weights()
     }
 

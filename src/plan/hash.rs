@@ -111,7 +111,9 @@ fn encode_command(encoder: &mut Encoder, command: &CommandLine, arguments: &[Str
             encoder.text("script");
             encoder.text(script);
         }
-        CommandLine::Fetch => encoder.text("fetch"),
+        CommandLine::Fetch => {
+            encoder.text("fetch");
+        }
     }
     encoder.list(arguments, |encoder, argument| {
         encoder.text(argument);

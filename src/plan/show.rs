@@ -193,7 +193,7 @@ impl View<'_> {
     }
 
     fn edges(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.shown.iter().flat_map(|index| {
+        self.shown.iter().flat_map(move |index| {
             let to = self.plan.operation(*index).id.as_str();
             self.shown_dependencies(*index)
                 .map(move |(need, _)| (self.plan.operation(need).id.as_str(), to))
