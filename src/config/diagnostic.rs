@@ -81,9 +81,18 @@ impl fmt::Display for Diagnostics {
                     .take(fault.at.column.saturating_sub(1))
                     .map(|c| if c == '\t' { '\t' } else { ' ' })
                     .collect();
-                let rest = line.chars().count().saturating_sub(fault.at.column - 1).max(1);
+                let rest = line
+                    .chars()
+                    .count()
+                    .saturating_sub(fault.at.column - 1)
+                    .max(1);
                 let carets = "^".repeat(fault.at.length.clamp(1, rest));
-                write!(f, "\n {number} | {line}\n {:w$} | {indent}{carets}", "", w = number.len())?;
+                write!(
+                    f,
+                    "\n {number} | {line}\n {:w$} | {indent}{carets}",
+                    "",
+                    w = number.len()
+                )?;
             }
             if let Some(hint) = &fault.hint {
                 write!(f, "\n  hint: {hint}")?;
