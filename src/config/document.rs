@@ -12,7 +12,7 @@ pub struct Document {
     pub(super) text: String,
     pub(super) root: Option<Node>,
     pub(super) faults: Vec<Diagnostic>,
-    /// The syntax ends at a fault: nothing is known about what follows.
+    /// Values are missing, so that what is absent proves nothing.
     pub(super) broken: bool,
 }
 

@@ -24,6 +24,7 @@ impl GlobError {
     pub(super) fn hint(&self) -> Option<String> {
         match self {
             Self::Empty => None,
+            Self::Path { text } if climbs(text) => None,
             Self::Path { text } => super::path::tidy(text).map(|tidy| match tidy.as_str() {
                 "" => "write `**` for the whole directory".to_owned(),
                 _ => format!("write `{tidy}`"),
@@ -46,10 +47,8 @@ pub(super) fn check(text: &str) -> Result<Glob, GlobError> {
             text: text.to_owned(),
         });
     }
-    // Alternatives may hold whole paths: `{a,../b}`.
-    let climbs = text.split(['/', '{', ',', '}']).any(|part| part == "..");
     let malformed = text.split('/').any(|part| matches!(part, "" | "."));
-    if climbs || malformed || text.contains('\0') {
+    if climbs(text) || malformed || text.contains('\0') {
         return Err(GlobError::Path {
             text: text.to_owned(),
         });
@@ -61,6 +60,11 @@ pub(super) fn check(text: &str) -> Result<Glob, GlobError> {
             text: text.to_owned(),
             reason: error.kind().clone(),
         })
+}
+
+/// Alternatives may hold whole paths: `{a,../b}`.
+fn climbs(text: &str) -> bool {
+    text.split(['/', '{', ',', '}']).any(|part| part == "..")
 }
 
 /// Returns whether the text names one path.

@@ -173,7 +173,10 @@ fn check_include(root: View<'_>, source: &Source, faults: &mut Faults) {
             faults.add(item.at(), "the main file cannot include itself");
         } else if glob::is_literal(text) && source.included.iter().all(|file| file.file != text) {
             let known = source.included.iter().map(|file| file.file.as_str());
-            let hint = nearest::nearest(text, known).map(|near| format!("did you mean `{near}`?"));
+            let hint = nearest::nearest(text, known).map_or_else(
+                || "create it, or remove the entry".to_owned(),
+                |near| format!("did you mean `{near}`?"),
+            );
             faults.advise(item.at(), format_args!("no file `{text}` to include"), hint);
         }
     }

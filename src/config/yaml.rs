@@ -21,7 +21,7 @@ pub(super) struct Tree {
     /// The root; none where the text holds no value or `broken`.
     pub(super) root: Option<Node>,
     pub(super) faults: Faults,
-    /// The text ends, for the parser, at a fault: what follows is unknown.
+    /// Values are missing: the text ends, for the parser, at a fault, or a merge was refused.
     pub(super) broken: bool,
 }
 
@@ -43,8 +43,8 @@ pub(super) fn read(file: &str, text: &str) -> Tree {
     };
     Tree {
         root,
+        broken: builder.partial,
         faults: builder.faults,
-        broken: false,
     }
 }
 
@@ -59,6 +59,8 @@ struct Builder<'a> {
     /// Finished anchored values; an anchor whose value is still open has none yet.
     anchors: BTreeMap<usize, Node>,
     aliased: usize,
+    /// A merge was refused: its mapping lacks what the merge would have brought.
+    partial: bool,
 }
 
 /// A collection whose end was not seen yet.
@@ -94,6 +96,7 @@ impl<'a> Builder<'a> {
             open: Vec::new(),
             anchors: BTreeMap::new(),
             aliased: 0,
+            partial: false,
         }
     }
 
@@ -154,6 +157,10 @@ impl<'a> Builder<'a> {
             Event::Scalar(text, style, anchor, tag) => {
                 self.refuse_tag(tag.as_deref(), marks);
                 let scalar = match style {
+                    // What was meant is clear, and one fault is enough.
+                    ScalarStyle::Plain if tag.is_some_and(|tag| tag.suffix == "str") => {
+                        Scalar::Text
+                    }
                     ScalarStyle::Plain => scalar::resolve(&text),
                     ScalarStyle::SingleQuoted
                     | ScalarStyle::DoubleQuoted
@@ -226,11 +233,18 @@ impl<'a> Builder<'a> {
                 Value::Map(entries),
             ),
         };
-        let is_flow = frame.start.end.index() == frame.start.start.index() + 1;
-        if is_flow && end.end.line() == span.line {
-            span.length = end.end.col().saturating_sub(frame.start.start.col());
-        } else if !is_flow {
+        let line = self.lines.get(span.line - 1).copied().unwrap_or_default();
+        let is_flow = line
+            .chars()
+            .nth(span.column - 1)
+            .is_some_and(|c| matches!(c, '[' | '{'));
+        // A flow collection is marked whole where it fits its line, a block one by its first key.
+        if !is_flow {
             span.length = length;
+        } else if end.start.line() == span.line {
+            span.length = (end.start.col() + 2).saturating_sub(span.column);
+        } else {
+            span.length = 1;
         }
         (Node { span, value }, frame.anchor)
     }
@@ -313,6 +327,7 @@ impl<'a> Builder<'a> {
             return false;
         }
         *next = Next::Ignored;
+        self.partial = true;
         self.faults.advise(
             at,
             "merge keys (`<<`) are not supported",
@@ -357,8 +372,28 @@ impl<'a> Builder<'a> {
                 Some("quote a value that contains `: `"),
             );
         }
-        if info.contains("simple key") {
-            return ("not valid YAML: expected `key: value`".to_owned(), None);
+        let known = [
+            ("simple key", "expected `key: value`", None),
+            ("',' or '}'", "expected `,` or `}`", None),
+            ("',' or ']'", "expected `,` or `]`", None),
+            (
+                "did not find expected key",
+                "expected a key",
+                Some("check the indentation"),
+            ),
+            (
+                "did not find expected '-'",
+                "expected `- `",
+                Some("check the indentation"),
+            ),
+            (
+                "unexpected end of stream",
+                "a quoted string does not end",
+                None,
+            ),
+        ];
+        if let Some((_, words, hint)) = known.iter().find(|(sign, ..)| info.contains(sign)) {
+            return (format!("not valid YAML: {words}"), *hint);
         }
         (format!("not valid YAML: {info}"), None)
     }

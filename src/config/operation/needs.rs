@@ -29,20 +29,23 @@ pub(super) fn read<'a>(
     };
     let mut wanted: Vec<Wanted<'a>> = Vec::new();
     for view in needs.items() {
-        if let Some(text) = view.text() {
-            let name = binding.fill_path(view, text, faults);
+        let name = view
+            .text()
+            .and_then(|text| binding.fill_path(view.at(), text, faults));
+        if let Some(name) = name {
             // A malformed name is no operation's: that fault says enough.
             let mount = format!(".deps/{name}").parse().ok();
             wanted.push(Wanted { view, name, mount });
         }
     }
     for view in needs.entries() {
-        let name = binding.fill_path(view, view.key(), faults);
-        let mount = view.text().and_then(|text| {
-            let text = binding.fill_path(view, text, faults);
-            path::inside(&text, view, faults)
-        });
-        wanted.push(Wanted { view, name, mount });
+        let mount = view
+            .text()
+            .and_then(|text| binding.fill_path(view.at(), text, faults))
+            .and_then(|text| path::inside(&text, view, faults));
+        if let Some(name) = binding.fill_path(view.key_at(), view.key(), faults) {
+            wanted.push(Wanted { view, name, mount });
+        }
     }
     check_mounts(&wanted, faults);
     wanted

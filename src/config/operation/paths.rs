@@ -25,7 +25,9 @@ pub(super) fn workdir(
     else {
         return base;
     };
-    let text = binding.fill_path(view, text, faults);
+    let Some(text) = binding.fill_path(view.at(), text, faults) else {
+        return base;
+    };
     if path::tidy(&text).is_some_and(|tidy| tidy.is_empty()) {
         let default = if template.included {
             "the directory of this file"
@@ -50,10 +52,12 @@ pub(super) fn inputs(
 ) -> Vec<Spanned<InputPattern>> {
     let mut inputs = Vec::new();
     for item in template.view.get("inputs").iter().flat_map(View::items) {
-        let Some(text) = item.text() else {
+        let text = item
+            .text()
+            .and_then(|text| binding.fill_path(item.at(), text, faults));
+        let Some(text) = text else {
             continue;
         };
-        let text = binding.fill_path(item, text, faults);
         let (excludes, pattern) = match text.strip_prefix('!') {
             Some(pattern) => (true, pattern),
             None => (false, text.as_str()),
@@ -82,25 +86,25 @@ pub(super) fn outputs(
 ) -> Vec<Spanned<OutputPattern>> {
     let mut outputs: Vec<Spanned<OutputPattern>> = Vec::new();
     for item in template.view.get("outputs").iter().flat_map(View::items) {
-        let Some(text) = item.text() else {
+        let text = item
+            .text()
+            .and_then(|text| binding.fill_path(item.at(), text, faults));
+        let Some(text) = text else {
             continue;
         };
-        let text = binding.fill_path(item, text, faults);
         let Some(pattern) = output(&text, item, faults) else {
             continue;
         };
-        if let Some(other) = outputs
+        let clash = outputs
             .iter()
-            .find(|other| glob::overlap(&other.value.glob, &pattern.glob))
-        {
-            faults.advise(
-                item.at(),
-                format_args!(
-                    "output `{}` overlaps output `{}`",
-                    pattern.glob, other.value.glob
-                ),
-                "declare each path once".to_owned(),
-            );
+            .find(|other| glob::overlap(&other.value.glob, &pattern.glob));
+        if let Some(other) = clash.map(|other| &other.value.glob) {
+            let message = if *other == pattern.glob {
+                format!("output `{other}` is declared twice")
+            } else {
+                format!("output `{}` overlaps output `{other}`", pattern.glob)
+            };
+            faults.advise(item.at(), message, "declare each path once".to_owned());
         }
         outputs.push(Spanned {
             value: pattern,

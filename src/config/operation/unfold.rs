@@ -5,7 +5,7 @@ use std::fmt::Display;
 
 use super::super::fault::Faults;
 use super::super::node::View;
-use super::super::{glob, nearest};
+use super::super::{Location, glob, nearest};
 use super::{MAX_OPERATIONS, Template};
 
 /// The value of each variable in one unfolding; empty for an operation without `for`.
@@ -39,14 +39,20 @@ impl<'a> Binding<'a> {
     }
 
     /// Returns a path-like text filled; an unknown `{variable}` in it is a fault.
-    pub(super) fn fill_path(&self, view: View<'_>, text: &str, faults: &mut Faults) -> String {
+    pub(super) fn fill_path(
+        &self,
+        at: Location,
+        text: &str,
+        faults: &mut Faults,
+    ) -> Option<String> {
         if self.unfolds
             && let Some(name) = self.unknown(text)
         {
             let hint = nearest::suggest(name, self.values.keys().copied(), "variables");
-            faults.advise(view.at(), unknown_variable(name), hint);
+            faults.advise(at, unknown_variable(name), hint);
+            return None;
         }
-        self.fill(text)
+        Some(self.fill(text))
     }
 
     /// Returns the first `{name}` of the text that is no variable here.

@@ -99,7 +99,9 @@ pub(super) fn tools(view: View<'_>, faults: &mut Faults) -> Vec<Spanned<String>>
         let Some(name) = item.text() else {
             continue;
         };
-        if name.is_empty() || name.contains('/') {
+        if name.is_empty() {
+            faults.add(item.at(), "a tool's name must be non-empty");
+        } else if name.contains('/') {
             faults.advise(
                 item.at(),
                 format_args!("`{name}` is not a program's name"),

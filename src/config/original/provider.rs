@@ -117,7 +117,7 @@ fn check_tailscale(view: View<'_>, faults: &mut Faults) {
         faults.advise(
             domain.at(),
             "`tailnet_domain` must contain a dot",
-            "such as `name.ts.net`".to_owned(),
+            "write the tailnet's domain, such as `name.ts.net`".to_owned(),
         );
     }
     let roles = view.get("role_tags");
