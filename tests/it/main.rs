@@ -1,3 +1,6 @@
 //! Integration tests: one binary, one file per area.
 
-fn main() {}
+mod layers;
+mod source;
+mod spec;
+mod support;
