@@ -1,6 +1,9 @@
 //! Rust sources as the tests about the code see them: comments and literals blanked, tokens with lines, test modules
 //! marked. Knows no rule; `layers` and `spec` do.
-#![expect(clippy::disallowed_methods, reason = "effects: reads the sources of this repository")]
+#![expect(
+    clippy::disallowed_methods,
+    reason = "effects: reads the sources of this repository"
+)]
 
 use std::path::Path;
 
@@ -35,7 +38,11 @@ pub(crate) struct Token<'s> {
 
 impl Source {
     pub(crate) fn new(path: &str, text: &str) -> Self {
-        Self { path: path.to_owned(), text: text.to_owned(), code: blank(text) }
+        Self {
+            path: path.to_owned(),
+            text: text.to_owned(),
+            code: blank(text),
+        }
     }
 
     /// Returns the tokens of the code, in order.
@@ -47,7 +54,11 @@ impl Source {
 
     /// Returns the module path of a file below a source folder: `plan/hash.rs` is `[plan, hash]`, `lib.rs` is `[]`.
     pub(crate) fn modules(&self, folder: &str) -> Vec<String> {
-        let inner = self.path.strip_prefix(folder).unwrap_or(&self.path).trim_start_matches('/');
+        let inner = self
+            .path
+            .strip_prefix(folder)
+            .unwrap_or(&self.path)
+            .trim_start_matches('/');
         let stem = inner.trim_end_matches(".rs");
         match stem {
             "lib" | "main" => Vec::new(),
@@ -74,8 +85,21 @@ pub(crate) fn files(folder: &str, ending: &str) -> Vec<String> {
         .into_iter()
         .filter_map(Result::ok)
         .filter(|entry| entry.file_type().is_file())
-        .filter(|entry| entry.path().extension().is_some_and(|found| found == ending))
-        .map(|entry| entry.path().strip_prefix(root).unwrap().to_str().unwrap().to_owned())
+        .filter(|entry| {
+            entry
+                .path()
+                .extension()
+                .is_some_and(|found| found == ending)
+        })
+        .map(|entry| {
+            entry
+                .path()
+                .strip_prefix(root)
+                .unwrap()
+                .to_str()
+                .unwrap()
+                .to_owned()
+        })
         .collect();
     paths.sort();
     paths
@@ -83,7 +107,8 @@ pub(crate) fn files(folder: &str, ending: &str) -> Vec<String> {
 
 /// Returns the text of a file of this repository.
 pub(crate) fn read(path: &str) -> String {
-    std::fs::read_to_string(repository().join(path)).unwrap_or_else(|error| panic!("cannot read {path}: {error}"))
+    std::fs::read_to_string(repository().join(path))
+        .unwrap_or_else(|error| panic!("cannot read {path}: {error}"))
 }
 
 /// Blanks comments and the contents of literals; line ends stay.
@@ -120,7 +145,11 @@ fn skipped(bytes: &[u8], at: usize) -> usize {
             end if end == at + 1 => at,
             end => end,
         },
-        [b'\'', b'\\', ..] => rest[2..].iter().skip(1).position(|b| *b == b'\'').map_or(bytes.len(), |n| at + n + 4),
+        [b'\'', b'\\', ..] => rest[2..]
+            .iter()
+            .skip(1)
+            .position(|b| *b == b'\'')
+            .map_or(bytes.len(), |n| at + n + 4),
         [b'\'', ..] => character(bytes, at),
         _ => at,
     }
@@ -153,7 +182,10 @@ fn string(bytes: &[u8], mut at: usize) -> usize {
 }
 
 fn raw_string(bytes: &[u8], start: usize) -> usize {
-    let hashes = bytes[start + 1..].iter().take_while(|b| **b == b'#').count();
+    let hashes = bytes[start + 1..]
+        .iter()
+        .take_while(|b| **b == b'#')
+        .count();
     let open = start + 1 + hashes;
     if bytes.get(open) != Some(&b'"') {
         return start;
@@ -175,7 +207,11 @@ fn character(bytes: &[u8], at: usize) -> usize {
         Some(_) => 4,
         None => return at,
     };
-    if bytes.get(at + 1 + width) == Some(&b'\'') { at + width + 2 } else { at }
+    if bytes.get(at + 1 + width) == Some(&b'\'') {
+        at + width + 2
+    } else {
+        at
+    }
 }
 
 fn words(code: &str) -> Vec<Token<'_>> {
@@ -186,7 +222,10 @@ fn words(code: &str) -> Vec<Token<'_>> {
         match bytes[at] {
             b'\n' => line += 1,
             byte if byte.is_ascii_alphanumeric() || byte == b'_' => {
-                while bytes.get(at + 1).is_some_and(|b| b.is_ascii_alphanumeric() || *b == b'_') {
+                while bytes
+                    .get(at + 1)
+                    .is_some_and(|b| b.is_ascii_alphanumeric() || *b == b'_')
+                {
                     at += 1;
                 }
             }
@@ -196,7 +235,12 @@ fn words(code: &str) -> Vec<Token<'_>> {
         at += 1;
         let text = code.get(start..at).unwrap_or("");
         if !text.trim().is_empty() {
-            tokens.push(Token { text, line, depth: 0, test: false });
+            tokens.push(Token {
+                text,
+                line,
+                depth: 0,
+                test: false,
+            });
         }
     }
     tokens
@@ -213,15 +257,24 @@ fn mark_modules(tokens: &mut [Token<'_>]) {
     for at in 0..tokens.len() {
         let text = |back: usize| at.checked_sub(back).map_or("", |index| tokens[index].text);
         let inside = open.last().is_some_and(|scope| scope.test);
-        let opens_module = text(0) == "{" && (text(2) == "mod" || (text(2) == "$" && text(3) == "mod"));
-        let opens_test = opens_module && (1..12).map(text).collect::<Vec<_>>().windows(4).any(|w| w == [")", "test", "(", "cfg"]);
+        let opens_module =
+            text(0) == "{" && (text(2) == "mod" || (text(2) == "$" && text(3) == "mod"));
+        let opens_test = opens_module
+            && (1..12)
+                .map(text)
+                .collect::<Vec<_>>()
+                .windows(4)
+                .any(|w| w == [")", "test", "(", "cfg"]);
         if text(0) == "}" {
             open.pop();
         }
         tokens[at].depth = open.iter().filter(|scope| scope.module).count();
         tokens[at].test = open.last().is_some_and(|scope| scope.test);
         if tokens[at].text == "{" {
-            open.push(Open { module: opens_module, test: inside || opens_test });
+            open.push(Open {
+                module: opens_module,
+                test: inside || opens_test,
+            });
         }
     }
 }
@@ -232,17 +285,31 @@ mod tests {
 
     #[test]
     fn comments_and_literals_are_blank() {
-        let source = Source::new("x.rs", "a /* b /* c */ d */ e // f\n\"g\\\"h\" r#\"i\"j\"# 'k' '\\n' '\\'' &'l m b\"n\" br\"o\" 'é' r#fn p");
+        let source = Source::new(
+            "x.rs",
+            "a /* b /* c */ d */ e // f\n\"g\\\"h\" r#\"i\"j\"# 'k' '\\n' '\\'' &'l m b\"n\" br\"o\" 'é' r#fn p",
+        );
         let texts: Vec<&str> = source.tokens().iter().map(|token| token.text).collect();
-        assert_eq!(texts, ["a", "e", "&", "'", "l", "m", "b", "r", "#", "fn", "p"]);
+        assert_eq!(
+            texts,
+            ["a", "e", "&", "'", "l", "m", "b", "r", "#", "fn", "p"]
+        );
         assert_eq!(source.code.lines().count(), source.text.lines().count());
     }
 
     #[test]
     fn tokens_know_their_modules() {
-        let source = Source::new("x.rs", "one { }\n#[cfg(test)]\nmod tests { two\nmod inner { three } }\nfour");
+        let source = Source::new(
+            "x.rs",
+            "one { }\n#[cfg(test)]\nmod tests { two\nmod inner { three } }\nfour",
+        );
         let tokens = source.tokens();
-        let of = |word: &str| tokens.iter().find(|token| token.text == word).map(|t| (t.line, t.depth, t.test));
+        let of = |word: &str| {
+            tokens
+                .iter()
+                .find(|token| token.text == word)
+                .map(|t| (t.line, t.depth, t.test))
+        };
         assert_eq!(of("one"), Some((1, 0, false)));
         assert_eq!(of("two"), Some((3, 1, true)));
         assert_eq!(of("three"), Some((4, 2, true)));

@@ -49,12 +49,21 @@ impl Book {
     fn of_this_repository() -> Self {
         let pages = files("spec", "md")
             .into_iter()
-            .map(|path| (page_name(path.trim_start_matches("spec/")).to_owned(), read(&path)))
+            .map(|path| {
+                (
+                    page_name(path.trim_start_matches("spec/")).to_owned(),
+                    read(&path),
+                )
+            })
             .collect();
         Self {
-            features: serde_yaml::from_str(&read("spec/features.yaml")).expect("spec/features.yaml is a list of features"),
+            features: serde_yaml::from_str(&read("spec/features.yaml"))
+                .expect("spec/features.yaml is a list of features"),
             pages,
-            tests: sources(&["src", "store/src", "store/tests", "tests/it"]).iter().flat_map(tests_of).collect(),
+            tests: sources(&["src", "store/src", "store/tests", "tests/it"])
+                .iter()
+                .flat_map(tests_of)
+                .collect(),
         }
     }
 
@@ -62,12 +71,18 @@ impl Book {
     fn rules(&self) -> BTreeMap<String, &str> {
         self.pages
             .iter()
-            .flat_map(|(page, text)| rules_of(text).into_iter().map(move |rule| (format!("{page} {rule}"), page.as_str())))
+            .flat_map(|(page, text)| {
+                rules_of(text)
+                    .into_iter()
+                    .map(move |rule| (format!("{page} {rule}"), page.as_str()))
+            })
             .collect()
     }
 
     fn is_done(&self, page: &str) -> bool {
-        self.features.iter().any(|feature| page_name(&feature.spec) == page && feature.status == State::Done)
+        self.features
+            .iter()
+            .any(|feature| page_name(&feature.spec) == page && feature.status == State::Done)
     }
 }
 
@@ -80,9 +95,14 @@ fn rules_of(page: &str) -> Vec<String> {
     page.lines()
         .filter_map(|line| {
             let line = line.trim_start_matches(|sign: char| " \t-*#|>`".contains(sign));
-            let digits: String = line.strip_prefix('R')?.chars().take_while(char::is_ascii_digit).collect();
+            let digits: String = line
+                .strip_prefix('R')?
+                .chars()
+                .take_while(char::is_ascii_digit)
+                .collect();
             let after = line[1 + digits.len()..].chars().next();
-            let ends = after.is_none_or(|sign| !sign.is_alphanumeric() && sign != '-' && sign != '_');
+            let ends =
+                after.is_none_or(|sign| !sign.is_alphanumeric() && sign != '-' && sign != '_');
             (!digits.is_empty() && ends).then(|| format!("R{digits}"))
         })
         .collect()
@@ -108,21 +128,32 @@ fn tests_of(source: &Source) -> Vec<Test> {
     let tokens = source.tokens();
     let text = |at: usize| tokens.get(at).map_or("", |token| token.text);
     let lines: Vec<&str> = source.text.lines().collect();
-    let (mut open, mut is_test, mut found): (Vec<Option<String>>, bool, Vec<Test>) = (Vec::new(), false, Vec::new());
+    let (mut open, mut is_test, mut found): (Vec<Option<String>>, bool, Vec<Test>) =
+        (Vec::new(), false, Vec::new());
     for at in 0..tokens.len() {
         match text(at) {
             "{" if text(at.wrapping_sub(2)) == "mod" => open.push(Some(text(at - 1).to_owned())),
             "{" if text(at.wrapping_sub(3)) == "mod" => open.push(Some("$".to_owned())),
             "{" => open.push(None),
             "}" => drop(open.pop()),
-            "#" if text(at + 1) == "[" && text(at + 2) == "test" && text(at + 3) == "]" => is_test = true,
+            "#" if text(at + 1) == "[" && text(at + 2) == "test" && text(at + 3) == "]" => {
+                is_test = true
+            }
             "fn" if is_test => {
                 is_test = false;
                 let mut path = crate_path(source);
                 path.extend(open.iter().flatten().cloned());
-                path.push(if text(at + 1) == "$" { "$".to_owned() } else { text(at + 1).to_owned() });
+                path.push(if text(at + 1) == "$" {
+                    "$".to_owned()
+                } else {
+                    text(at + 1).to_owned()
+                });
                 let line = tokens[at].line;
-                found.push(Test { name: path.join("::"), cites: citations(&lines[..line - 1]), place: format!("{}:{line}", source.path) });
+                found.push(Test {
+                    name: path.join("::"),
+                    cites: citations(&lines[..line - 1]),
+                    place: format!("{}:{line}", source.path),
+                });
             }
             _ => {}
         }
@@ -146,19 +177,33 @@ fn citations(lines: &[&str]) -> Vec<String> {
 }
 
 fn is_named(test: &Test, wanted: &str) -> bool {
-    let (have, want): (Vec<&str>, Vec<&str>) = (test.name.split("::").collect(), wanted.split("::").collect());
-    have.len() == want.len() && have.iter().zip(&want).all(|(have, want)| have == want || *have == "$")
+    let (have, want): (Vec<&str>, Vec<&str>) = (
+        test.name.split("::").collect(),
+        wanted.split("::").collect(),
+    );
+    have.len() == want.len()
+        && have
+            .iter()
+            .zip(&want)
+            .all(|(have, want)| have == want || *have == "$")
 }
 
 fn features_without_tests(book: &Book) -> Vec<String> {
     let mut found = Vec::new();
-    for feature in book.features.iter().filter(|feature| feature.status == State::Done) {
+    for feature in book
+        .features
+        .iter()
+        .filter(|feature| feature.status == State::Done)
+    {
         if feature.tests.is_empty() {
             found.push(format!("`{}` is done and names no test", feature.id));
         }
         for wanted in &feature.tests {
             if !book.tests.iter().any(|test| is_named(test, wanted)) {
-                found.push(format!("`{}` names the test `{wanted}`, which does not exist", feature.id));
+                found.push(format!(
+                    "`{}` names the test `{wanted}`, which does not exist",
+                    feature.id
+                ));
             }
         }
     }
@@ -175,7 +220,11 @@ fn features_out_of_order(book: &Book) -> Vec<String> {
         .collect();
     for feature in &book.features {
         if feature.status == State::Done && !book.pages.contains_key(page_name(&feature.spec)) {
-            found.push(format!("`{}` is done and its page spec/{}.md does not exist", feature.id, page_name(&feature.spec)));
+            found.push(format!(
+                "`{}` is done and its page spec/{}.md does not exist",
+                feature.id,
+                page_name(&feature.spec)
+            ));
         }
     }
     found
@@ -184,7 +233,12 @@ fn features_out_of_order(book: &Book) -> Vec<String> {
 fn orphan_pages(book: &Book) -> Vec<String> {
     book.pages
         .keys()
-        .filter(|page| !book.features.iter().any(|feature| page_name(&feature.spec) == **page))
+        .filter(|page| {
+            !book
+                .features
+                .iter()
+                .any(|feature| page_name(&feature.spec) == **page)
+        })
         .map(|page| format!("spec/{page}.md belongs to no feature of spec/features.yaml"))
         .collect()
 }
@@ -194,19 +248,33 @@ fn misshapen_pages(book: &Book) -> Vec<String> {
     for (page, text) in &book.pages {
         let (rules, lines) = (rules_of(text), text.lines().count());
         if lines > PAGE_LINES {
-            found.push(format!("spec/{page}.md has {lines} lines; {PAGE_LINES} is the most"));
+            found.push(format!(
+                "spec/{page}.md has {lines} lines; {PAGE_LINES} is the most"
+            ));
         }
         if rules.is_empty() {
-            found.push(format!("spec/{page}.md has no rule (a line that begins with `R1`)"));
+            found.push(format!(
+                "spec/{page}.md has no rule (a line that begins with `R1`)"
+            ));
         }
         let mut seen = BTreeSet::new();
-        found.extend(rules.iter().filter(|rule| !seen.insert(*rule)).map(|rule| format!("spec/{page}.md has {rule} twice")));
+        found.extend(
+            rules
+                .iter()
+                .filter(|rule| !seen.insert(*rule))
+                .map(|rule| format!("spec/{page}.md has {rule} twice")),
+        );
     }
     found
 }
 
 fn uncited_rules(book: &Book) -> Vec<String> {
-    let cited: BTreeSet<&str> = book.tests.iter().flat_map(|test| &test.cites).map(String::as_str).collect();
+    let cited: BTreeSet<&str> = book
+        .tests
+        .iter()
+        .flat_map(|test| &test.cites)
+        .map(String::as_str)
+        .collect();
     book.rules()
         .into_iter()
         .filter(|(rule, page)| book.is_done(page) && !cited.contains(rule.as_str()))
@@ -225,23 +293,39 @@ fn citations_of_nothing(book: &Book) -> Vec<String> {
 }
 
 fn report(rule: &str, findings: &[String]) {
-    assert!(findings.is_empty(), "{rule}:\n  {}\n", findings.join("\n  "));
+    assert!(
+        findings.is_empty(),
+        "{rule}:\n  {}\n",
+        findings.join("\n  ")
+    );
 }
 
 /// spec: house/features R1, house/features R2
 #[test]
 fn every_done_feature_names_tests_that_exist() {
     let book = Book::of_this_repository();
-    report("a feature is done when tests say so", &features_without_tests(&book));
-    report("a feature has one entry and a page", &features_out_of_order(&book));
+    report(
+        "a feature is done when tests say so",
+        &features_without_tests(&book),
+    );
+    report(
+        "a feature has one entry and a page",
+        &features_out_of_order(&book),
+    );
 }
 
 /// spec: house/features R3, house/features R4
 #[test]
 fn every_page_belongs_to_a_feature() {
     let book = Book::of_this_repository();
-    report("a spec page without a feature is forgotten", &orphan_pages(&book));
-    report("a spec page is short and has rules", &misshapen_pages(&book));
+    report(
+        "a spec page without a feature is forgotten",
+        &orphan_pages(&book),
+    );
+    report(
+        "a spec page is short and has rules",
+        &misshapen_pages(&book),
+    );
 }
 
 /// spec: house/features R5, house/features R6
@@ -277,24 +361,40 @@ mod broken {
         let missing = |tests: &str| features_without_tests(&book(&done(tests), "R1"));
         assert!(missing(WORKS).is_empty());
         assert_eq!(missing(""), ["`one` is done and names no test"]);
-        assert_eq!(missing("it::plan::works"), ["`one` names the test `it::plan::works`, which does not exist"]);
+        assert_eq!(
+            missing("it::plan::works"),
+            ["`one` names the test `it::plan::works`, which does not exist"]
+        );
         assert_eq!(missing("stagecraft::plan::hash::tests::builder").len(), 1);
-        assert!(features_without_tests(&book("[{id: one, status: planned, spec: a/b.md}]", "R1")).is_empty());
+        assert!(
+            features_without_tests(&book("[{id: one, status: planned, spec: a/b.md}]", "R1"))
+                .is_empty()
+        );
     }
 
     /// spec: house/features R2
     #[test]
     fn a_feature_twice_or_without_its_page_is_found() {
-        let twice = "[{id: one, status: planned, spec: a/b.md}, {id: one, status: planned, spec: a/b.md}]";
-        assert_eq!(features_out_of_order(&book(twice, "")), ["`one` is there twice"]);
+        let twice =
+            "[{id: one, status: planned, spec: a/b.md}, {id: one, status: planned, spec: a/b.md}]";
+        assert_eq!(
+            features_out_of_order(&book(twice, "")),
+            ["`one` is there twice"]
+        );
         let lost = "[{id: one, status: done, spec: a/c.md}]";
-        assert_eq!(features_out_of_order(&book(lost, "")), ["`one` is done and its page spec/a/c.md does not exist"]);
+        assert_eq!(
+            features_out_of_order(&book(lost, "")),
+            ["`one` is done and its page spec/a/c.md does not exist"]
+        );
     }
 
     /// spec: house/features R3
     #[test]
     fn an_orphan_page_is_found() {
-        assert_eq!(orphan_pages(&book("[]", "R1")), ["spec/a/b.md belongs to no feature of spec/features.yaml"]);
+        assert_eq!(
+            orphan_pages(&book("[]", "R1")),
+            ["spec/a/b.md belongs to no feature of spec/features.yaml"]
+        );
         assert!(orphan_pages(&book(&done(WORKS), "R1")).is_empty());
     }
 
@@ -305,13 +405,17 @@ mod broken {
         assert!(wrong("- R1. a\n- R2. b").is_empty());
         assert_eq!(wrong("purpose").len(), 1);
         assert_eq!(wrong("R1\n**R1** again"), ["spec/a/b.md has R1 twice"]);
-        assert_eq!(wrong(&format!("R1{}", "\n".repeat(PAGE_LINES + 1))).len(), 1);
+        assert_eq!(
+            wrong(&format!("R1{}", "\n".repeat(PAGE_LINES + 1))).len(),
+            1
+        );
     }
 
     /// spec: house/features R4
     #[test]
     fn rules_are_lines_that_begin_with_their_number() {
-        let page = "# R9-ish\n- R1. one\n  see R7\n| R2 | two |\n### R3: three\n**R10** ten\nRust\nR11x\n";
+        let page =
+            "# R9-ish\n- R1. one\n  see R7\n| R2 | two |\n### R3: three\n**R10** ten\nRust\nR11x\n";
         assert_eq!(rules_of(page), ["R1", "R2", "R3", "R10"]);
     }
 
@@ -322,26 +426,48 @@ mod broken {
         assert!(uncited("- R1. a\n- R2. b").is_empty());
         assert_eq!(
             uncited("- R1. a\n- R3. c"),
-            ["a/b R3 is cited by no test; put `/// spec: a/b R3` above the one that would catch its breach"]
+            [
+                "a/b R3 is cited by no test; put `/// spec: a/b R3` above the one that would catch its breach"
+            ]
         );
-        assert!(uncited_rules(&book("[{id: one, status: planned, spec: a/b.md}]", "R9")).is_empty());
+        assert!(
+            uncited_rules(&book("[{id: one, status: planned, spec: a/b.md}]", "R9")).is_empty()
+        );
     }
 
     /// spec: house/features R6
     #[test]
     fn a_citation_of_no_rule_is_found() {
         let found = citations_of_nothing(&book(&done(WORKS), "R1"));
-        assert_eq!(found, ["src/plan/hash.rs:6: `a/b R2` is no rule of a page below spec/"]);
+        assert_eq!(
+            found,
+            ["src/plan/hash.rs:6: `a/b R2` is no rule of a page below spec/"]
+        );
     }
 
     /// spec: house/features R1
     #[test]
     fn tests_are_named_as_cargo_names_them() {
         let name = |path: &str, text: &str| tests_of(&Source::new(path, text)).remove(0).name;
-        assert_eq!(name("tests/it/config.rs", "mod a { #[test] #[ignore] fn f() {} }"), "it::config::a::f");
-        assert_eq!(name("store/tests/format.rs", "#[test] fn f() {}"), "stagecraft_store::format::f");
-        assert_eq!(name("store/src/lib.rs", "#[test] fn f() {}"), "stagecraft_store::f");
-        let made = tests_of(&Source::new("store/tests/suite.rs", "macro_rules! s { ($d:ident) => { mod $d { #[test] fn f() {} } } }"));
+        assert_eq!(
+            name(
+                "tests/it/config.rs",
+                "mod a { #[test] #[ignore] fn f() {} }"
+            ),
+            "it::config::a::f"
+        );
+        assert_eq!(
+            name("store/tests/format.rs", "#[test] fn f() {}"),
+            "stagecraft_store::format::f"
+        );
+        assert_eq!(
+            name("store/src/lib.rs", "#[test] fn f() {}"),
+            "stagecraft_store::f"
+        );
+        let made = tests_of(&Source::new(
+            "store/tests/suite.rs",
+            "macro_rules! s { ($d:ident) => { mod $d { #[test] fn f() {} } } }",
+        ));
         assert!(is_named(&made[0], "stagecraft_store::suite::host::f"));
         assert!(!is_named(&made[0], "stagecraft_store::suite::host::g"));
     }

@@ -1,6 +1,9 @@
 //! `TestApp`: a project, a store and a home in a temporary directory, and the real program run there with a cleared
 //! environment. Never sleeps; knows no feature.
-#![expect(clippy::disallowed_methods, reason = "effects: writes projects and starts the program")]
+#![expect(
+    clippy::disallowed_methods,
+    reason = "effects: writes projects and starts the program"
+)]
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -33,7 +36,10 @@ impl TestApp {
         for name in ["project", "home"] {
             std::fs::create_dir(directory.path().join(name)).unwrap();
         }
-        Self { directory, variables: BTreeMap::new() }
+        Self {
+            directory,
+            variables: BTreeMap::new(),
+        }
     }
 
     /// Makes a project with this `stagecraft.yml`.
@@ -50,7 +56,9 @@ impl TestApp {
         for entry in walkdir::WalkDir::new(&from).sort_by_file_name() {
             let entry = entry.unwrap();
             let path = entry.path().strip_prefix(&from).unwrap();
-            let made_there = ["deploy", "run", ".stagecraft"].iter().any(|name| path.starts_with(name));
+            let made_there = ["deploy", "run", ".stagecraft"]
+                .iter()
+                .any(|name| path.starts_with(name));
             if entry.file_type().is_file() && !made_there {
                 let to = app.path(path.to_str().unwrap());
                 std::fs::create_dir_all(to.parent().unwrap()).unwrap();
@@ -86,7 +94,8 @@ impl TestApp {
     /// Returns what a file says.
     pub(crate) fn read(&self, path: &str) -> String {
         let path = self.path(path);
-        std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("cannot read {}: {error}", path.display()))
+        std::fs::read_to_string(&path)
+            .unwrap_or_else(|error| panic!("cannot read {}: {error}", path.display()))
     }
 
     /// Replaces a text in a file, which must hold it.
@@ -105,7 +114,12 @@ impl TestApp {
     pub(crate) fn remove(&self, path: &str) {
         let path = self.path(path);
         let kind = std::fs::symlink_metadata(&path).unwrap().file_type();
-        if kind.is_dir() { std::fs::remove_dir_all(&path) } else { std::fs::remove_file(&path) }.unwrap();
+        if kind.is_dir() {
+            std::fs::remove_dir_all(&path)
+        } else {
+            std::fs::remove_file(&path)
+        }
+        .unwrap();
     }
 
     /// Gives later runs a variable.
@@ -116,7 +130,12 @@ impl TestApp {
     /// Runs `stagecraft -C <project> --store <store> <arguments>`.
     pub(crate) fn run(&self, arguments: &[&str]) -> Output {
         let mut command = self.command(Path::new(env!("CARGO_BIN_EXE_stagecraft")));
-        command.arg("-C").arg(self.path("")).arg("--store").arg(self.store()).args(arguments);
+        command
+            .arg("-C")
+            .arg(self.path(""))
+            .arg("--store")
+            .arg(self.store())
+            .args(arguments);
         self.finish(command)
     }
 
@@ -132,7 +151,10 @@ impl TestApp {
         command
             .env_clear()
             .env("HOME", self.directory.path().join("home"))
-            .env("PATH", std::env::var_os("PATH").unwrap_or_else(|| "/usr/bin:/bin".into()))
+            .env(
+                "PATH",
+                std::env::var_os("PATH").unwrap_or_else(|| "/usr/bin:/bin".into()),
+            )
             .envs(&self.variables)
             .current_dir(self.path(""))
             .stdin(Stdio::null());
@@ -140,10 +162,15 @@ impl TestApp {
     }
 
     fn finish(&self, mut command: Command) -> Output {
-        let output = command.output().unwrap_or_else(|error| panic!("cannot start {command:?}: {error}"));
+        let output = command
+            .output()
+            .unwrap_or_else(|error| panic!("cannot start {command:?}: {error}"));
         let signal = std::os::unix::process::ExitStatusExt::signal(&output.status);
         Output {
-            status: output.status.code().unwrap_or_else(|| 128 + signal.unwrap_or(0)),
+            status: output
+                .status
+                .code()
+                .unwrap_or_else(|| 128 + signal.unwrap_or(0)),
             stdout: self.redact(&String::from_utf8_lossy(&output.stdout)),
             stderr: self.redact(&String::from_utf8_lossy(&output.stderr)),
         }
@@ -175,17 +202,24 @@ impl Output {
     /// Returns stdout as one JSON document.
     #[track_caller]
     pub(crate) fn json(&self) -> serde_json::Value {
-        serde_json::from_str(&self.stdout).unwrap_or_else(|error| panic!("stdout is not JSON: {error}\n{self}"))
+        serde_json::from_str(&self.stdout)
+            .unwrap_or_else(|error| panic!("stdout is not JSON: {error}\n{self}"))
     }
 }
 
 impl fmt::Display for Output {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "exit {}\n--- stdout\n{}\n--- stderr\n{}", self.status, self.stdout, self.stderr)
+        write!(
+            f,
+            "exit {}\n--- stdout\n{}\n--- stderr\n{}",
+            self.status, self.stdout, self.stderr
+        )
     }
 }
 
 /// What differs from run to run and is not a path, for `insta::with_settings!({filters => FILTERS.to_vec()}, …)`.
 /// Digests stay: they are the point.
-pub(crate) const FILTERS: &[(&str, &str)] =
-    &[(r"rel-\d{8}-\d{6}(\d{3})?", "[release]"), (r"\b\d+(\.\d+)? ?(ms|s|min)\b", "[time]")];
+pub(crate) const FILTERS: &[(&str, &str)] = &[
+    (r"rel-\d{8}-\d{6}(\d{3})?", "[release]"),
+    (r"\b\d+(\.\d+)? ?(ms|s|min)\b", "[time]"),
+];
