@@ -3,10 +3,32 @@
 
 pub mod diagnostic;
 
+mod document;
+mod environment;
+mod fault;
+mod glob;
+mod image;
+mod machine;
+mod nearest;
+mod node;
+mod operation;
+mod original;
+mod path;
+mod quantity;
+mod raw;
+mod reference;
+mod schema;
+mod service;
+mod validate;
+mod yaml;
+
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 pub use diagnostic::{Diagnostic, Diagnostics, Location};
+pub use document::{Document, Requests, Source, read, read_bytes};
+pub use schema::schema;
+pub use validate::parse;
 
 use crate::name::{EnvironmentName, OperationName, ProjectName, ProjectPath, ServiceName};
 
@@ -238,7 +260,12 @@ pub struct SandboxConfig {
 
 impl Default for SandboxConfig {
     fn default() -> Self {
-        Self { level: None, require: 0, base_trusted: false, undeclared_writes_are_errors: false }
+        Self {
+            level: None,
+            require: 0,
+            base_trusted: false,
+            undeclared_writes_are_errors: false,
+        }
     }
 }
 

@@ -4,6 +4,9 @@
 pub mod cancel;
 pub mod event;
 pub mod explain;
+pub mod lookup;
+mod perform;
+pub mod predict;
 mod run;
 mod schedule;
 
@@ -14,6 +17,7 @@ use stagecraft_store::{ActionKey, Batch, Digest, Object, Store};
 
 pub use cancel::Cancel;
 pub use event::{Event, Observer};
+pub use lookup::Accept;
 pub use run::{Options, Scope, evaluate};
 
 use crate::action::Action;

@@ -21,6 +21,8 @@ pub struct Inputs {
     pub base: Arc<Base>,
     /// The caller's variables that `pass_env` lets through; an unset one is absent.
     pub passed: BTreeMap<String, String>,
+    /// What stands for a secret value in keys, for those of `passed` that are secrets; empty without a key.
+    pub fingerprints: BTreeMap<String, String>,
     /// `<os>-<architecture>`, as in `linux-x86_64`.
     pub platform: String,
     /// Globs that matched nothing.

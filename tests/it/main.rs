@@ -1,3 +1,7 @@
 //! Integration tests: one binary, one file per area.
 
-fn main() {}
+mod config;
+mod layers;
+mod source;
+mod spec;
+mod support;
