@@ -5,3 +5,6 @@ pub(crate) mod command;
 pub mod directory;
 pub mod health;
 pub(crate) mod wait;
+
+pub use directory::Directory;
+pub use health::Health;
