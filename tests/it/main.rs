@@ -2,6 +2,7 @@
 
 mod config;
 mod layers;
+mod release;
 mod source;
 mod spec;
 mod support;
