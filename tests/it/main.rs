@@ -1,6 +1,7 @@
 //! Integration tests: one binary, one file per area.
 
 mod config;
+mod directory;
 mod layers;
 mod release;
 mod source;
