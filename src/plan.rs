@@ -188,6 +188,30 @@ impl Plan {
         Ok(Self { project, environment, version, graph, by_id, hash })
     }
 
+    /// Returns a plan as it was recorded: operations in execution order, each with the ids it takes output from and
+    /// those it only waits for, and the hash it had. `None` where an id is not that of an earlier operation.
+    pub fn recorded(
+        project: ProjectName,
+        environment: EnvironmentName,
+        version: String,
+        hash: PlanHash,
+        operations: Vec<(Operation, Vec<(OperationId, Edge)>)>,
+    ) -> Option<Self> {
+        let mut graph = DiGraph::with_capacity(operations.len(), operations.len() * 2);
+        let mut by_id = BTreeMap::new();
+        for (operation, needs) in operations {
+            let needs: Option<Vec<(Index, Edge)>> =
+                needs.iter().map(|(id, edge)| Some((*by_id.get(id)?, *edge))).collect();
+            let id = operation.id.clone();
+            let node = graph.add_node(operation);
+            for (need, edge) in needs? {
+                graph.update_edge(NodeIndex::new(need), node, edge);
+            }
+            by_id.insert(id, node.index());
+        }
+        Some(Self { project, environment: Some(environment), version, graph, by_id, hash })
+    }
+
     /// Returns the project's name.
     pub fn project(&self) -> &ProjectName {
         &self.project

@@ -21,6 +21,9 @@ pub enum ResolveError {
     /// A secret has no fingerprint, because the store that holds the key to make it does not exist yet.
     #[error("the fingerprint of secret `{0}` is not known without a store")]
     Secret(String),
+    /// It belongs to a recorded plan, where only its output is known.
+    #[error("its recipe was not recorded, only its output")]
+    Recorded,
     /// Sources and mounts do not fit into one tree.
     #[error("inputs do not fit together")]
     Tree(#[from] TreeError),
@@ -39,6 +42,7 @@ pub fn resolve<'p>(
             let task = run_task(run, &output)?;
             (run_key(&task)?, Task::Run(task))
         }
+        Work::Recorded => return Err(ResolveError::Recorded),
         Work::Place(place) => {
             let task = place_task(place, &output)?;
             (effect_key(|encoder| encode_place(encoder, &task)), Task::Place(task))

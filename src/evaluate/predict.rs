@@ -38,7 +38,7 @@ pub fn predict(
                 Err(error @ (ResolveError::Unresolved(_) | ResolveError::Secret(_))) => {
                     unresolved(operation, error.to_string())
                 }
-                Err(error @ ResolveError::Tree(_)) => Prediction {
+                Err(error @ (ResolveError::Tree(_) | ResolveError::Recorded)) => Prediction {
                     cache: Cache::Miss,
                     key: None,
                     reason: Some(super::run::chain(&error)),

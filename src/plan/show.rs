@@ -232,7 +232,7 @@ fn metadata(operation: &Operation) -> Vec<(&'static str, String)> {
         }
         Work::Place(place) => found.push(("path", place.path.clone())),
         Work::Switch(switch) => found.push(("path", switch.path.clone())),
-        Work::Health(_) => {}
+        Work::Recorded | Work::Health(_) => {}
     }
     found
 }
