@@ -91,9 +91,12 @@ fn is_hidden(character: char) -> bool {
 
 /// Returns the text with its control characters escaped: a message quotes what a file says.
 fn plain(text: &str) -> String {
-    let show = |character: char| match character.is_control() {
-        true => character.escape_default().collect::<String>(),
-        false => character.to_string(),
+    let show = |character: char| {
+        if character.is_control() {
+            character.escape_default().collect::<String>()
+        } else {
+            character.to_string()
+        }
     };
     text.chars().map(show).collect()
 }
