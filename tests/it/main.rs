@@ -1,5 +1,6 @@
 //! Integration tests: one binary, one file per area.
 
+mod examples;
 mod layers;
 mod source;
 mod spec;
