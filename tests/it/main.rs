@@ -1,6 +1,7 @@
 //! Integration tests: one binary, one file per area.
 
 mod config;
+mod examples;
 mod layers;
 mod source;
 mod spec;
