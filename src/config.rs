@@ -9,7 +9,7 @@ mod fault;
 mod glob;
 mod image;
 mod machine;
-mod nearest;
+pub(crate) mod nearest;
 mod node;
 mod operation;
 mod original;

@@ -6,6 +6,7 @@ mod content;
 mod elf;
 mod error;
 mod expand;
+mod fingerprint;
 mod glob;
 mod loader;
 mod machine;
@@ -29,6 +30,7 @@ use stagecraft_store::{Digest, Node};
 
 pub use error::InputError;
 pub use expand::{Match, expand};
+pub use fingerprint::FingerprintKey;
 pub use snapshot::Snapshot;
 
 use crate::config::{Config, Diagnostic, Diagnostics};
@@ -100,7 +102,11 @@ pub struct Base {
 
 impl Default for Base {
     fn default() -> Self {
-        Self { identity: Digest::of(b""), description: String::new(), programs: Vec::new() }
+        Self {
+            identity: Digest::of(b""),
+            description: String::new(),
+            programs: Vec::new(),
+        }
     }
 }
 
@@ -109,7 +115,11 @@ pub fn gather(request: &Request<'_>, snapshot: &mut Snapshot) -> Result<Inputs, 
     gather_on(request, snapshot, &Machine::this())
 }
 
-fn gather_on(request: &Request<'_>, snapshot: &mut Snapshot, machine: &Machine) -> Result<Inputs, InputError> {
+fn gather_on(
+    request: &Request<'_>,
+    snapshot: &mut Snapshot,
+    machine: &Machine,
+) -> Result<Inputs, InputError> {
     snapshot.begin();
     let sources = sources::gather(request, snapshot)?;
     let tools = tools::gather(request, machine, snapshot)?;
@@ -125,13 +135,23 @@ fn gather_on(request: &Request<'_>, snapshot: &mut Snapshot, machine: &Machine) 
         tools: tools.tools,
         base: tools.base,
         passed: passed(request),
+        fingerprints: BTreeMap::new(),
         platform: format!("{}-{}", std::env::consts::OS, std::env::consts::ARCH),
         warnings,
     })
 }
 
 fn passed(request: &Request<'_>) -> BTreeMap<String, String> {
-    let wanted = request.config.operations.iter().filter(|(name, _)| request.operations.contains(name));
-    let names = wanted.flat_map(|(_, operation)| &operation.pass_env).map(|variable| &variable.name);
-    names.filter_map(|name| request.caller.get_key_value(name)).map(|(name, value)| (name.clone(), value.clone())).collect()
+    let wanted = request
+        .config
+        .operations
+        .iter()
+        .filter(|(name, _)| request.operations.contains(name));
+    let names = wanted
+        .flat_map(|(_, operation)| &operation.pass_env)
+        .map(|variable| &variable.name);
+    names
+        .filter_map(|name| request.caller.get_key_value(name))
+        .map(|(name, value)| (name.clone(), value.clone()))
+        .collect()
 }

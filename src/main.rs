@@ -1,5 +1,8 @@
 //! The `stagecraft` program.
-#![expect(clippy::disallowed_methods, reason = "effects: the arguments of the process")]
+#![expect(
+    clippy::disallowed_methods,
+    reason = "effects: the arguments of the process"
+)]
 
 use std::process::ExitCode;
 

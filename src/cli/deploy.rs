@@ -1,5 +1,8 @@
 //! `stagecraft deploy`: a new release, through six phases, also when nothing changed.
-#![expect(clippy::disallowed_methods, reason = "effects: the clock of release records")]
+#![expect(
+    clippy::disallowed_methods,
+    reason = "effects: the clock of release records"
+)]
 
 use std::time::SystemTime;
 
@@ -19,8 +22,8 @@ use crate::plan::operation::Phase;
 use crate::plan::show::{Prediction, View};
 use crate::plan::{Goal, Plan, Target};
 use crate::providers::git;
-use crate::release::log::{NewRelease, ReleaseLog};
 use crate::release::lock::{EnvironmentLock, Holder};
+use crate::release::log::{NewRelease, ReleaseLog};
 use crate::release::manifest::{Manifest, ManifestOperation, Sealed, seal};
 
 /// Build what is missing and make it live
@@ -77,14 +80,36 @@ pub(super) fn run(context: &mut Context, args: &Args) -> Result<Exit, CliError> 
         rollback_of: None,
     };
     let release = log.create(&new, SystemTime::now())?.id;
-    let journey =
-        Journey { run: &run, ui: context.ui(), log: &log, environment: &environment, release: &release };
-    let mut course =
-        Deploy { context, project: &project, target: &target, run: &run, environment: &environment };
+    let journey = Journey {
+        run: &run,
+        ui: context.ui(),
+        log: &log,
+        environment: &environment,
+        release: &release,
+    };
+    let mut course = Deploy {
+        context,
+        project: &project,
+        target: &target,
+        run: &run,
+        environment: &environment,
+    };
     let arrival = journey.go(plan, Evaluation::default(), &mut course);
-    workspace::leave(&run, &Goal::Operations(Vec::new()), &arrival.plan, &arrival.evaluation)?;
+    workspace::leave(
+        &run,
+        &Goal::Operations(Vec::new()),
+        &arrival.plan,
+        &arrival.evaluation,
+    )?;
     run.say_level(&arrival.evaluation);
-    finish(context, &run, &arrival, release.as_str(), &args.flags, format)
+    finish(
+        context,
+        &run,
+        &arrival,
+        release.as_str(),
+        &args.flags,
+        format,
+    )
 }
 
 /// Takes the environment's lock for this process.
@@ -106,7 +131,9 @@ pub(super) fn lock(
 
 /// Returns who runs the program, for records.
 pub(super) fn actor(context: &Context) -> String {
-    let named = ["USER", "LOGNAME"].iter().find_map(|name| context.caller().get(*name));
+    let named = ["USER", "LOGNAME"]
+        .iter()
+        .find_map(|name| context.caller().get(*name));
     named.cloned().unwrap_or_else(|| "unknown".to_owned())
 }
 
@@ -129,14 +156,20 @@ pub(super) fn finish(
     match format {
         Format::Json => context.ui().json(&report.json())?,
         Format::Text => {
-            let state = if arrival.error.is_none() { "is live" } else { "failed" };
+            let state = if arrival.error.is_none() {
+                "is live"
+            } else {
+                "failed"
+            };
             let text = format!("Release {release} {state}\n{}\n", report.summary());
             context.ui().data(&text)?;
         }
     }
     if let Some(error) = &arrival.error {
         let text = error.text().unwrap_or_default();
-        context.ui().say(&format!("{} {text}", context.ui().paint("31", "error:")));
+        context
+            .ui()
+            .say(&format!("{} {text}", context.ui().paint("31", "error:")));
         return Ok(error.exit());
     }
     Ok(Exit::Done)
@@ -152,7 +185,9 @@ struct Deploy<'d> {
 
 impl Course for Deploy<'_> {
     fn plan_again(&mut self) -> Option<Result<Plan, CliError>> {
-        let planned = self.context.plan(self.project, self.target, Some(self.run.store), true);
+        let planned = self
+            .context
+            .plan(self.project, self.target, Some(self.run.store), true);
         Some(planned.map(|(plan, _)| plan))
     }
 
@@ -163,7 +198,10 @@ impl Course for Deploy<'_> {
             .filter_map(|(index, operation)| {
                 let outcome = evaluation.outcomes.get(&operation.id)?;
                 let needs = plan.dependencies(index);
-                let needs = needs.iter().map(|(need, _)| plan.operation(*need).id.clone()).collect();
+                let needs = needs
+                    .iter()
+                    .map(|(need, _)| plan.operation(*need).id.clone())
+                    .collect();
                 Some(ManifestOperation::of(operation, outcome, needs))
             })
             .collect();
@@ -178,7 +216,7 @@ impl Course for Deploy<'_> {
             .project
             .texts
             .iter()
-            .filter_map(|(path, text)| Some((path.parse().ok()?, text.clone().into_bytes())))
+            .filter_map(|(path, text)| Some((path.parse().ok()?, text.clone())))
             .collect();
         Ok(seal(self.run.store, manifest, &files)?)
     }
@@ -193,7 +231,14 @@ fn dry_run(
 ) -> Result<Exit, CliError> {
     if format == Format::Json {
         let shown = (0..plan.len()).collect();
-        context.ui().json(&View { plan, predictions, shown: &shown }.json())?;
+        context.ui().json(
+            &View {
+                plan,
+                predictions,
+                shown: &shown,
+            }
+            .json(),
+        )?;
         return Ok(Exit::Done);
     }
     let mut out = format!(
@@ -216,9 +261,16 @@ pub(super) fn phases(plan: &Plan, predictions: &[Prediction]) -> String {
             .zip(predictions)
             .filter(|(operation, _)| operation.phase == *phase)
             .map(|(operation, prediction)| {
-                let reason = prediction.reason.as_ref().map(|reason| format!(" ({reason})"));
+                let reason = prediction
+                    .reason
+                    .as_ref()
+                    .map(|reason| format!(" ({reason})"));
                 let cache = prediction.cache.as_str();
-                format!("     - {}: {cache}{}\n", operation.id, reason.unwrap_or_default())
+                format!(
+                    "     - {}: {cache}{}\n",
+                    operation.id,
+                    reason.unwrap_or_default()
+                )
             })
             .collect();
         let title = match (lines.is_empty(), phase) {
@@ -226,7 +278,11 @@ pub(super) fn phases(plan: &Plan, predictions: &[Prediction]) -> String {
                 lines.push("     - seal the release and make it live\n".to_owned());
                 format!("  {}. {phase}\n", number + 1)
             }
-            (true, _) => format!("  {}. {phase}: skipped ({})\n", number + 1, nothing_to_do(*phase)),
+            (true, _) => format!(
+                "  {}. {phase}: skipped ({})\n",
+                number + 1,
+                nothing_to_do(*phase)
+            ),
             (false, _) => format!("  {}. {phase}\n", number + 1),
         };
         out.push_str(&title);

@@ -1,6 +1,9 @@
 //! The way of a release through its six phases, shared by `deploy` and `rollback`: evaluates the nodes of each
 //! phase, seals, roots, and only then lets `live` move (`spec/release/phases.md`).
-#![expect(clippy::disallowed_methods, reason = "effects: the clock of release records")]
+#![expect(
+    clippy::disallowed_methods,
+    reason = "effects: the clock of release records"
+)]
 
 use std::collections::BTreeSet;
 use std::time::SystemTime;
@@ -20,12 +23,9 @@ use crate::plan::operation::{Phase, Work};
 use crate::plan::{Index, Plan};
 use crate::providers::directory;
 use crate::release::id::ReleaseId;
-use crate::release::log::ReleaseLog;
+use crate::release::log::{Release, ReleaseLog};
 use crate::release::manifest::Sealed;
 use crate::release::phase::{PhaseError, PhaseStep, run_phases};
-
-/// How many fully deployed releases of an environment keep their bytes and their place on the target.
-const KEPT: usize = 5;
 
 /// A release on its way.
 pub(super) struct Journey<'j> {
@@ -56,7 +56,12 @@ pub(super) struct Arrival {
 impl Journey<'_> {
     /// Takes the release through its phases; `known` holds outcomes that need no evaluation.
     pub(super) fn go(&self, plan: Plan, known: Evaluation, course: &mut dyn Course) -> Arrival {
-        let mut arrival = Arrival { plan, evaluation: known, manifest: None, error: None };
+        let mut arrival = Arrival {
+            plan,
+            evaluation: known,
+            manifest: None,
+            error: None,
+        };
         let step = &mut |phase| match self.step(phase, &mut arrival, course) {
             Ok(step) => step,
             Err(error) => {
@@ -68,7 +73,10 @@ impl Journey<'_> {
         let ended = run_phases(self.log, self.release, step, &SystemTime::now);
         if let Err(error) = ended {
             let exit = self.exit(&arrival, &error);
-            arrival.error = Some(CliError::Phase { message: error.to_string(), exit });
+            arrival.error = Some(CliError::Phase {
+                message: error.to_string(),
+                exit,
+            });
         }
         arrival
     }
@@ -81,7 +89,9 @@ impl Journey<'_> {
             manifest: None,
         };
         match error {
-            PhaseError::Interrupted { .. } => self.run.interrupt.exit().unwrap_or(Exit::Interrupted),
+            PhaseError::Interrupted { .. } => {
+                self.run.interrupt.exit().unwrap_or(Exit::Interrupted)
+            }
             PhaseError::Persist { .. } => Exit::Damaged,
             PhaseError::Failed { .. } => match (&arrival.error, report.exit()) {
                 (Some(cause), _) => cause.exit(),
@@ -112,7 +122,8 @@ impl Journey<'_> {
             && drifted(&arrival.evaluation)
             && let Some(again) = course.plan_again()
         {
-            self.ui.say("a source changed since it was planned; planning again");
+            self.ui
+                .say("a source changed since it was planned; planning again");
             arrival.plan = again?;
             arrival.evaluation = Evaluation::default();
             self.evaluate(&self::nodes(&arrival.plan, phase), arrival);
@@ -126,12 +137,18 @@ impl Journey<'_> {
         let operations = nodes
             .iter()
             .copied()
-            .filter(|index| !known.outcomes.contains_key(&arrival.plan.operation(*index).id))
+            .filter(|index| {
+                !known
+                    .outcomes
+                    .contains_key(&arrival.plan.operation(*index).id)
+            })
             .collect();
         let mut progress = Progress::new(self.ui);
         let scope = Scope { operations, known };
         let release = Some(self.release.as_str());
-        arrival.evaluation = self.run.evaluate(&arrival.plan, scope, release, &mut progress);
+        arrival.evaluation = self
+            .run
+            .evaluate(&arrival.plan, scope, release, &mut progress);
     }
 
     /// Seals, roots, and tidies up what older releases held; `live` moves after it.
@@ -143,39 +160,45 @@ impl Journey<'_> {
         references.sort();
         references.dedup();
         let reason = format!("release {} of {}", self.release, self.environment);
-        self.run.store.set_root(&self.root(self.release.as_str()), &Root { references, reason })?;
+        self.run.store.set_root(
+            &self.root(self.release.as_str()),
+            &Root { references, reason },
+        )?;
         arrival.manifest = Some(digest);
         self.tidy(&arrival.plan)?;
         Ok(digest)
     }
 
     fn root(&self, release: &str) -> RootName {
-        format!("release/{}/{}/{release}", self.run.project.config.project, self.environment)
-            .parse()
-            .expect("validated names make a root name")
+        format!(
+            "release/{}/{}/{release}",
+            self.run.project.config.project, self.environment
+        )
+        .parse()
+        .expect("validated names make a root name")
     }
 
     /// Keeps this release and the newest fully deployed ones; roots and links of older ones go.
     fn tidy(&self, plan: &Plan) -> Result<(), CliError> {
         let good = self.log.list(self.environment.as_str())?;
-        let mut kept: BTreeSet<String> = good
-            .iter()
-            .filter(|release| release.is_fully_deployed())
-            .take(KEPT - 1)
-            .map(|release| release.id.to_string())
-            .collect();
-        kept.insert(self.release.to_string());
-        let prefix = format!("release/{}/{}/", self.run.project.config.project, self.environment);
+        let good = good
+            .into_iter()
+            .filter(Release::is_fully_deployed)
+            .take(directory::KEPT - 1);
+        let mut kept: Vec<ReleaseId> = good.map(|release| release.id).collect();
+        kept.push(self.release.clone());
+        let prefix = format!(
+            "release/{}/{}/",
+            self.run.project.config.project, self.environment
+        );
         for (name, _) in self.run.store.roots()? {
             let id = name.as_str().strip_prefix(&prefix);
-            if id.is_some_and(|id| !kept.contains(id)) {
+            if id.is_some_and(|id| kept.iter().all(|kept| kept.as_str() != id)) {
                 self.run.store.remove_root(&name)?;
             }
         }
         for path in targets(plan) {
-            let target = self.run.project.root.join(path);
-            directory::prune(&target, &kept)
-                .map_err(|source| CliError::File { path: target, what: "cannot be tidied up", source })?;
+            directory::prune(path, &self.run.project.root, &kept)?;
         }
         Ok(())
     }
@@ -192,7 +215,9 @@ fn targets(plan: &Plan) -> BTreeSet<&str> {
 }
 
 fn nodes(plan: &Plan, phase: Phase) -> BTreeSet<Index> {
-    (0..plan.len()).filter(|index| plan.operation(*index).phase == phase).collect()
+    (0..plan.len())
+        .filter(|index| plan.operation(*index).phase == phase)
+        .collect()
 }
 
 /// Why a phase without operations is skipped.
@@ -212,7 +237,9 @@ fn ended(phase: Phase, arrival: &Arrival) -> PhaseStep {
             .plan
             .operations()
             .filter(move |operation| operation.phase == phase)
-            .filter_map(|operation| Some((operation, arrival.evaluation.outcomes.get(&operation.id)?)))
+            .filter_map(|operation| {
+                Some((operation, arrival.evaluation.outcomes.get(&operation.id)?))
+            })
     };
     let failure = outcomes().find_map(|(operation, outcome)| {
         let failure = outcome.failure.as_ref()?;
@@ -225,7 +252,9 @@ fn ended(phase: Phase, arrival: &Arrival) -> PhaseStep {
         return PhaseStep::Interrupted;
     }
     match outcomes().find(|(_, outcome)| outcome.drifted) {
-        Some((operation, _)) => PhaseStep::Failed(format!("{}: a source changed while it ran", operation.id)),
+        Some((operation, _)) => {
+            PhaseStep::Failed(format!("{}: a source changed while it ran", operation.id))
+        }
         None => PhaseStep::Completed,
     }
 }

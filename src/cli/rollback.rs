@@ -1,5 +1,8 @@
 //! `stagecraft rollback`: evaluates the recorded plan of an older release; builds nothing.
-#![expect(clippy::disallowed_methods, reason = "effects: the clock of release records")]
+#![expect(
+    clippy::disallowed_methods,
+    reason = "effects: the clock of release records"
+)]
 
 use std::time::SystemTime;
 
@@ -57,7 +60,13 @@ pub(super) fn run(context: &mut Context, args: &Args) -> Result<Exit, CliError> 
         let store = context.existing_store()?;
         let store = store.ok_or_else(|| lost(&target, Vec::new()))?;
         let manifest = manifest(&store, &target)?;
-        return dry_run(context, environment.as_str(), &target, &recorded(&manifest, &target)?, format);
+        return dry_run(
+            context,
+            environment.as_str(),
+            &target,
+            &recorded(&manifest, &target)?,
+            format,
+        );
     }
     let interrupt = Interrupt::watch()?;
     let _lock = lock(context, &log, &environment, "rollback")?;
@@ -77,20 +86,44 @@ pub(super) fn run(context: &mut Context, args: &Args) -> Result<Exit, CliError> 
         rollback_of: Some(&target.id),
     };
     let release = log.create(&new, SystemTime::now())?.id;
-    let journey =
-        Journey { run: &run, ui: context.ui(), log: &log, environment: &environment, release: &release };
+    let journey = Journey {
+        run: &run,
+        ui: context.ui(),
+        log: &log,
+        environment: &environment,
+        release: &release,
+    };
     let known = known(&manifest);
-    let arrival = journey.go(plan, known, &mut Rollback { store: &store, target: &target });
-    finish(context, &run, &arrival, release.as_str(), &args.flags, format)
+    let arrival = journey.go(
+        plan,
+        known,
+        &mut Rollback {
+            store: &store,
+            target: &target,
+        },
+    );
+    finish(
+        context,
+        &run,
+        &arrival,
+        release.as_str(),
+        &args.flags,
+        format,
+    )
 }
 
 fn lost(target: &Release, missing: Vec<String>) -> CliError {
-    CliError::MissingBytes { release: target.id.to_string(), missing }
+    CliError::MissingBytes {
+        release: target.id.to_string(),
+        missing,
+    }
 }
 
 /// Returns the sealed content of a release, once it is known that all its bytes are there.
 fn manifest(store: &Store, target: &Release) -> Result<Manifest, CliError> {
-    let Some(digest) = target.manifest else { return Err(lost(target, vec!["its manifest".to_owned()])) };
+    let Some(digest) = target.manifest else {
+        return Err(lost(target, vec!["its manifest".to_owned()]));
+    };
     let Some(manifest) = Manifest::load(store, &digest)? else {
         return Err(lost(target, vec![format!("manifest {digest}")]));
     };
@@ -98,7 +131,10 @@ fn manifest(store: &Store, target: &Release) -> Result<Manifest, CliError> {
     if missing.is_empty() {
         return Ok(manifest);
     }
-    Err(lost(target, missing.iter().map(ToString::to_string).collect()))
+    Err(lost(
+        target,
+        missing.iter().map(ToString::to_string).collect(),
+    ))
 }
 
 /// Returns the plan that a manifest records.
@@ -117,12 +153,20 @@ fn recorded(manifest: &Manifest, target: &Release) -> Result<Plan, CliError> {
 fn recorded_operation(
     recorded: &ManifestOperation,
 ) -> (Operation, Vec<(crate::plan::operation::OperationId, Edge)>) {
-    let takes = recorded.effect.as_ref().map(|effect| effect.artifacts()).unwrap_or_default();
+    let takes = recorded
+        .effect
+        .as_ref()
+        .map(|effect| effect.artifacts())
+        .unwrap_or_default();
     let needs = recorded
         .dependencies
         .iter()
         .map(|id| {
-            let edge = if takes.contains(&id) { Edge::Output } else { Edge::Order };
+            let edge = if takes.contains(&id) {
+                Edge::Output
+            } else {
+                Edge::Order
+            };
             (id.clone(), edge)
         })
         .collect();
@@ -132,7 +176,10 @@ fn recorded_operation(
         services: recorded.services.clone(),
         hosts: recorded.hosts.clone(),
         description: recorded.description.clone(),
-        work: recorded.effect.as_ref().map_or(Work::Recorded, |effect| effect.work()),
+        work: recorded
+            .effect
+            .as_ref()
+            .map_or(Work::Recorded, |effect| effect.work()),
         op_hash: recorded.op_hash,
     };
     (operation, needs)
@@ -140,7 +187,10 @@ fn recorded_operation(
 
 /// Returns the outcome of everything pure: it hit, with the recorded output.
 fn known(manifest: &Manifest) -> Evaluation {
-    let pure = manifest.operations.iter().filter(|recorded| recorded.kind.class() == Class::Pure);
+    let pure = manifest
+        .operations
+        .iter()
+        .filter(|recorded| recorded.kind.class() == Class::Pure);
     let outcomes = pure
         .map(|recorded| {
             let outcome = Outcome {
@@ -169,7 +219,10 @@ impl Course for Rollback<'_> {
         let manifest = manifest(self.store, self.target)?;
         let bytes = manifest.encode();
         let references = manifest.references();
-        Ok(Sealed { manifest: stagecraft_store::Object::of(&bytes), references })
+        Ok(Sealed {
+            manifest: stagecraft_store::Object::of(&bytes),
+            references,
+        })
     }
 }
 
@@ -183,17 +236,33 @@ fn dry_run(
     let predictions: Vec<Prediction> = plan
         .operations()
         .map(|operation| {
-            let cache = if operation.class() == Class::Pure { Cache::Hit } else { Cache::Effect };
-            Prediction { cache, key: None, reason: None }
+            let cache = if operation.class() == Class::Pure {
+                Cache::Hit
+            } else {
+                Cache::Effect
+            };
+            Prediction {
+                cache,
+                key: None,
+                reason: None,
+            }
         })
         .collect();
     if format == Format::Json {
         let shown = (0..plan.len()).collect();
-        let view = crate::plan::show::View { plan, predictions: &predictions, shown: &shown };
+        let view = crate::plan::show::View {
+            plan,
+            predictions: &predictions,
+            shown: &shown,
+        };
         context.ui().json(&view.json())?;
         return Ok(Exit::Done);
     }
-    let commit = if target.commit_sha.is_empty() { "N/A" } else { &target.commit_sha };
+    let commit = if target.commit_sha.is_empty() {
+        "N/A"
+    } else {
+        &target.commit_sha
+    };
     let out = format!(
         "[DRY RUN] Rollback plan for environment \"{environment}\":\nTarget release: {}\nVersion: {}\nCommit: {commit}\nPlan: {}\n\nPhases:\n{}No release was created.\n",
         target.id,

@@ -34,6 +34,13 @@ pub struct Diagnostic {
     pub hint: Option<String>,
 }
 
+impl fmt::Display for Diagnostic {
+    /// Prints place and message on one line, without excerpt and hint.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.at, self.message)
+    }
+}
+
 /// All faults of a configuration, in file order, with the lines they stand in.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Diagnostics {

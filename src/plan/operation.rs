@@ -230,9 +230,9 @@ impl Run {
     pub fn argv(&self) -> Vec<String> {
         let mut argv = match &self.command {
             CommandLine::Argv(argv) => argv.clone(),
-            CommandLine::Script(script) => {
-                ["sh", "-eu", "-c", script.as_str(), "sh"].map(str::to_owned).to_vec()
-            }
+            CommandLine::Script(script) => ["sh", "-eu", "-c", script.as_str(), "sh"]
+                .map(str::to_owned)
+                .to_vec(),
             CommandLine::Fetch => Vec::new(),
         };
         argv.extend(self.arguments.iter().cloned());
