@@ -10,6 +10,7 @@ mod exit;
 mod graph;
 mod init;
 mod interrupt;
+mod phases;
 mod plan;
 mod progress;
 mod releases;
@@ -34,7 +35,12 @@ use ui::Ui;
 
 /// Builds and deploys multi-service applications; what has not changed is never done again
 #[derive(Debug, Parser)]
-#[command(name = "stagecraft", version, disable_version_flag = true, max_term_width = 100)]
+#[command(
+    name = "stagecraft",
+    version,
+    disable_version_flag = true,
+    max_term_width = 100
+)]
 struct Cli {
     #[command(flatten)]
     globals: Globals,
@@ -83,7 +89,11 @@ pub fn main(arguments: Vec<OsString>) -> ExitCode {
 
 /// Help and version go to stdout and are no error; everything else is a user error.
 fn refuse(error: &clap::Error) -> ExitCode {
-    let exit = if error.use_stderr() { Exit::User } else { Exit::Done };
+    let exit = if error.use_stderr() {
+        Exit::User
+    } else {
+        Exit::Done
+    };
     // A closed stdout or stderr leaves nobody to tell.
     error.print().ok();
     exit.into()
@@ -104,7 +114,10 @@ fn dispatch(context: &mut Context, command: &Command) -> Result<Exit, CliError> 
         Command::Schema(args) => schema::run(context, args),
         Command::Completions(args) => completions(context.ui(), args),
         Command::Version(VersionArgs {}) => {
-            context.ui().data(&format!("Stagecraft version {}\n", env!("CARGO_PKG_VERSION")))?;
+            context.ui().data(&format!(
+                "Stagecraft version {}\n",
+                env!("CARGO_PKG_VERSION")
+            ))?;
             Ok(Exit::Done)
         }
     }

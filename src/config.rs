@@ -9,7 +9,7 @@ mod fault;
 mod glob;
 mod image;
 mod machine;
-mod nearest;
+pub(crate) mod nearest;
 mod node;
 mod operation;
 mod original;
@@ -246,7 +246,7 @@ pub enum HealthCheck {
 }
 
 /// `sandbox`.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct SandboxConfig {
     /// `level`: `None` is `auto`, the highest that this machine gives.
     pub level: Option<u8>,
@@ -256,17 +256,6 @@ pub struct SandboxConfig {
     pub base_trusted: bool,
     /// `undeclared_writes: error`: exit 3 rather than a warning.
     pub undeclared_writes_are_errors: bool,
-}
-
-impl Default for SandboxConfig {
-    fn default() -> Self {
-        Self {
-            level: None,
-            require: 0,
-            base_trusted: false,
-            undeclared_writes_are_errors: false,
-        }
-    }
 }
 
 /// `store`: the three numbers of collection.

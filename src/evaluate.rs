@@ -103,7 +103,9 @@ pub struct Evaluation {
 impl Evaluation {
     /// Returns whether every operation succeeded.
     pub fn is_success(&self) -> bool {
-        self.outcomes.values().all(|outcome| outcome.status.is_success())
+        self.outcomes
+            .values()
+            .all(|outcome| outcome.status.is_success())
     }
 }
 
@@ -210,7 +212,11 @@ pub struct ExecutionContext<'a> {
 /// effect is done and every process it started is gone. Both may be called from several threads.
 pub trait Executor: Sync {
     /// Returns whether the target already is what `action` wants.
-    fn probe(&self, action: &Action<'_>, context: &ExecutionContext<'_>) -> Result<Observed, Failure>;
+    fn probe(
+        &self,
+        action: &Action<'_>,
+        context: &ExecutionContext<'_>,
+    ) -> Result<Observed, Failure>;
 
     /// Takes note of `action` on a target that already is as wanted; changes nothing that serves.
     fn converge(&self, _action: &Action<'_>, _context: &ExecutionContext<'_>) -> Completion {
@@ -229,7 +235,9 @@ pub struct Executors<'a> {
 impl<'a> Executors<'a> {
     /// Returns the table; a kind without an entry fails when one of its operations is reached.
     pub fn new(entries: &[(Kind, &'a dyn Executor)]) -> Self {
-        Self { by_kind: entries.iter().copied().collect() }
+        Self {
+            by_kind: entries.iter().copied().collect(),
+        }
     }
 
     /// Returns the executor of `kind`.

@@ -108,7 +108,10 @@ pub enum PlanError {
 }
 
 fn path(ids: &[OperationId]) -> String {
-    ids.iter().map(|id| format!("`{id}`")).collect::<Vec<_>>().join(" -> ")
+    ids.iter()
+        .map(|id| format!("`{id}`"))
+        .collect::<Vec<_>>()
+        .join(" -> ")
 }
 
 /// Why one node comes after another.
@@ -164,16 +167,21 @@ impl Plan {
         drafts: Vec<Draft>,
     ) -> Result<Self, PlanError> {
         let order = analysis::order(&drafts)?;
-        let mut graph: DiGraph<Operation, Edge> = DiGraph::with_capacity(drafts.len(), drafts.len() * 2);
+        let mut graph: DiGraph<Operation, Edge> =
+            DiGraph::with_capacity(drafts.len(), drafts.len() * 2);
         let mut by_id = BTreeMap::new();
         let mut drafts: Vec<Option<Draft>> = drafts.into_iter().map(Some).collect();
         for draft in order {
-            let draft = drafts[draft].take().expect("the order names each draft once");
+            let draft = drafts[draft]
+                .take()
+                .expect("the order names each draft once");
             let position = |id: &OperationId| -> Index { by_id[id] };
             let outputs: Vec<Index> = draft.takes.iter().map(position).collect();
             let waits: Vec<Index> = draft.after.iter().map(position).collect();
-            let needs: Vec<OpHash> =
-                outputs.iter().map(|index| graph[NodeIndex::new(*index)].op_hash).collect();
+            let needs: Vec<OpHash> = outputs
+                .iter()
+                .map(|index| graph[NodeIndex::new(*index)].op_hash)
+                .collect();
             let id = draft.id.clone();
             let node = graph.add_node(draft.into_operation(&needs));
             for index in &outputs {
@@ -185,7 +193,47 @@ impl Plan {
             by_id.insert(id, node.index());
         }
         let hash = hash::plan(graph.node_weights());
-        Ok(Self { project, environment, version, graph, by_id, hash })
+        Ok(Self {
+            project,
+            environment,
+            version,
+            graph,
+            by_id,
+            hash,
+        })
+    }
+
+    /// Returns a plan as it was recorded: operations in execution order, each with the ids it takes output from and
+    /// those it only waits for, and the hash it had. `None` where an id is not that of an earlier operation.
+    pub fn recorded(
+        project: ProjectName,
+        environment: EnvironmentName,
+        version: String,
+        hash: PlanHash,
+        operations: Vec<(Operation, Vec<(OperationId, Edge)>)>,
+    ) -> Option<Self> {
+        let mut graph = DiGraph::with_capacity(operations.len(), operations.len() * 2);
+        let mut by_id = BTreeMap::new();
+        for (operation, needs) in operations {
+            let needs: Option<Vec<(Index, Edge)>> = needs
+                .iter()
+                .map(|(id, edge)| Some((*by_id.get(id)?, *edge)))
+                .collect();
+            let id = operation.id.clone();
+            let node = graph.add_node(operation);
+            for (need, edge) in needs? {
+                graph.update_edge(NodeIndex::new(need), node, edge);
+            }
+            by_id.insert(id, node.index());
+        }
+        Some(Self {
+            project,
+            environment: Some(environment),
+            version,
+            graph,
+            by_id,
+            hash,
+        })
     }
 
     /// Returns the project's name.
@@ -249,7 +297,11 @@ impl Plan {
             .graph
             .edges_directed(node, direction)
             .map(|edge| {
-                let other = if direction == Direction::Incoming { edge.source() } else { edge.target() };
+                let other = if direction == Direction::Incoming {
+                    edge.source()
+                } else {
+                    edge.target()
+                };
                 (other.index(), *edge.weight())
             })
             .collect();

@@ -3,8 +3,6 @@
 
 pub(crate) mod command;
 pub mod directory;
+pub mod git;
 pub mod health;
 pub(crate) mod wait;
-
-pub use directory::Directory;
-pub use health::Health;

@@ -9,5 +9,9 @@ mod reserved;
 use crate::plan::Rule;
 
 /// Every rule, in the order in which they run: later ones may wait for the drafts of earlier ones.
-pub const ALL: &[&dyn Rule] =
-    &[&reserved::Reserved, &command::Command, &directory::Directory, &health::HealthGate];
+pub const ALL: &[&dyn Rule] = &[
+    &reserved::Reserved,
+    &command::Command,
+    &directory::Directory,
+    &health::HealthGate,
+];

@@ -124,7 +124,10 @@ impl Leaves {
             Ok(kind.map(|kind| Leaf { kind, name, value }))
         })?;
         decoder.finish()?;
-        Ok(leaves.into_iter().collect::<Option<Vec<_>>>().map(Self::new))
+        Ok(leaves
+            .into_iter()
+            .collect::<Option<Vec<_>>>()
+            .map(Self::new))
     }
 }
 
@@ -132,16 +135,21 @@ impl Leaves {
 pub(super) fn of(task: &Task<'_>) -> Leaves {
     match task {
         Task::Run(task) => of_run(task),
-        Task::Place(place) => {
-            Leaves::new(vec![target(place.service.as_str(), place.tree.digest.to_string())])
-        }
+        Task::Place(place) => Leaves::new(vec![target(
+            place.service.as_str(),
+            place.tree.digest.to_string(),
+        )]),
         Task::Switch(switch) => of_switch(switch),
         Task::Health(health) => of_switch(&health.switch),
     }
 }
 
 fn leaf(kind: LeafKind, name: &str, value: String) -> Leaf {
-    Leaf { kind, name: name.to_owned(), value }
+    Leaf {
+        kind,
+        name: name.to_owned(),
+        value,
+    }
 }
 
 fn target(name: &str, value: String) -> Leaf {
@@ -154,7 +162,10 @@ fn of_switch(switch: &SwitchTask<'_>) -> Leaves {
         .iter()
         .map(|(service, tree)| target(service.as_str(), tree.digest.to_string()))
         .collect();
-    leaves.push(target("activate", switch.activate.map(quote).unwrap_or_default()));
+    leaves.push(target(
+        "activate",
+        switch.activate.map(quote).unwrap_or_default(),
+    ));
     Leaves::new(leaves)
 }
 
@@ -165,25 +176,45 @@ fn of_run(task: &RunTask<'_>) -> Leaves {
         leaf(LeafKind::Recipe, "workdir", run.workdir.to_string()),
         leaf(LeafKind::Recipe, "network", run.network.to_string()),
         leaf(LeafKind::Recipe, "platform", run.platform.clone()),
-        leaf(LeafKind::Recipe, "sandbox contract", SANDBOX_CONTRACT.to_string()),
+        leaf(
+            LeafKind::Recipe,
+            "sandbox contract",
+            SANDBOX_CONTRACT.to_string(),
+        ),
     ];
     for output in &run.outputs {
         let name = format!("output {}", output.glob);
         let (directory, optional) = (output.directory, output.optional);
-        leaves.push(leaf(LeafKind::Recipe, &name, format!("{directory} {optional}")));
+        leaves.push(leaf(
+            LeafKind::Recipe,
+            &name,
+            format!("{directory} {optional}"),
+        ));
     }
     for (name, value) in &run.env {
         leaves.push(leaf(LeafKind::Variable, name, value.clone()));
     }
     for (name, secret) in &run.passed {
-        let value = if *secret { run.fingerprints.get(name) } else { run.values.get(name) };
+        let value = if *secret {
+            run.fingerprints.get(name)
+        } else {
+            run.values.get(name)
+        };
         leaves.extend(value.map(|value| leaf(LeafKind::Variable, name, value.clone())));
     }
     for tool in &run.tools {
-        leaves.push(leaf(LeafKind::Tool, &tool.name, identity(&tool.description, &tool.identity)));
+        leaves.push(leaf(
+            LeafKind::Tool,
+            &tool.name,
+            identity(&tool.description, &tool.identity),
+        ));
     }
     if !run.base_trusted {
-        leaves.push(leaf(LeafKind::Base, "", identity(&run.base.description, &run.base.identity)));
+        leaves.push(leaf(
+            LeafKind::Base,
+            "",
+            identity(&run.base.description, &run.base.identity),
+        ));
     }
     for (path, node) in run.sources.iter() {
         leaves.push(leaf(LeafKind::Source, path.as_str(), source(node)));
@@ -210,8 +241,14 @@ fn identity(description: &str, identity: &Digest) -> String {
 
 fn source(node: &Node) -> String {
     match node {
-        Node::File { object, executable: false } => object.digest.to_string(),
-        Node::File { object, executable: true } => format!("{} executable", object.digest),
+        Node::File {
+            object,
+            executable: false,
+        } => object.digest.to_string(),
+        Node::File {
+            object,
+            executable: true,
+        } => format!("{} executable", object.digest),
         Node::Symlink { target } => format!("-> {target}"),
         Node::Directory { object } => object.digest.to_string(),
     }
@@ -219,5 +256,9 @@ fn source(node: &Node) -> String {
 
 /// Arguments as one line that tells them apart.
 fn quote(arguments: &[String]) -> String {
-    arguments.iter().map(|argument| format!("{argument:?}")).collect::<Vec<_>>().join(" ")
+    arguments
+        .iter()
+        .map(|argument| format!("{argument:?}"))
+        .collect::<Vec<_>>()
+        .join(" ")
 }

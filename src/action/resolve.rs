@@ -3,9 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use stagecraft_store::{
-    ActionKey, Digest, Encoder, Message, Node, Object, TreeBuilder, TreeError,
-};
+use stagecraft_store::{ActionKey, Digest, Encoder, Message, Node, Object, TreeBuilder, TreeError};
 
 use super::{Action, HealthTask, PlaceTask, RunTask, SwitchTask, Task};
 use crate::name::ProjectPath;
@@ -21,6 +19,9 @@ pub enum ResolveError {
     /// A secret has no fingerprint, because the store that holds the key to make it does not exist yet.
     #[error("the fingerprint of secret `{0}` is not known without a store")]
     Secret(String),
+    /// It belongs to a recorded plan, where only its output is known.
+    #[error("its recipe was not recorded, only its output")]
+    Recorded,
     /// Sources and mounts do not fit into one tree.
     #[error("inputs do not fit together")]
     Tree(#[from] TreeError),
@@ -32,20 +33,30 @@ pub fn resolve<'p>(
     outputs: &BTreeMap<OperationId, Object>,
 ) -> Result<Action<'p>, ResolveError> {
     let output = |id: &OperationId| {
-        outputs.get(id).copied().ok_or_else(|| ResolveError::Unresolved(id.clone()))
+        outputs
+            .get(id)
+            .copied()
+            .ok_or_else(|| ResolveError::Unresolved(id.clone()))
     };
     let (key, task) = match &operation.work {
         Work::Run(run) => {
             let task = run_task(run, &output)?;
             (run_key(&task)?, Task::Run(task))
         }
+        Work::Recorded => return Err(ResolveError::Recorded),
         Work::Place(place) => {
             let task = place_task(place, &output)?;
-            (effect_key(|encoder| encode_place(encoder, &task)), Task::Place(task))
+            (
+                effect_key(|encoder| encode_place(encoder, &task)),
+                Task::Place(task),
+            )
         }
         Work::Switch(switch) => {
             let task = switch_task(switch, &output)?;
-            (effect_key(|encoder| encode_switch(encoder, &task)), Task::Switch(task))
+            (
+                effect_key(|encoder| encode_switch(encoder, &task)),
+                Task::Switch(task),
+            )
         }
         Work::Health(health) => {
             let task = health_task(health, &output)?;
@@ -57,7 +68,11 @@ pub fn resolve<'p>(
             (key, Task::Health(task))
         }
     };
-    Ok(Action { id: &operation.id, key, task })
+    Ok(Action {
+        id: &operation.id,
+        key,
+        task,
+    })
 }
 
 type Output<'o> = &'o dyn Fn(&OperationId) -> Result<Object, ResolveError>;
@@ -79,12 +94,20 @@ fn run_task<'p>(run: &'p Run, output: Output<'_>) -> Result<RunTask<'p>, Resolve
     for (path, object) in &mounts {
         tree.graft(path.as_str(), *object)?;
     }
-    Ok(RunTask { run, mounts, input_root: tree.build().root })
+    Ok(RunTask {
+        run,
+        mounts,
+        input_root: tree.build().root,
+    })
 }
 
 fn place_task<'p>(place: &'p Place, output: Output<'_>) -> Result<PlaceTask<'p>, ResolveError> {
     let tree = output(&place.artifact)?;
-    Ok(PlaceTask { path: &place.path, service: &place.service, tree })
+    Ok(PlaceTask {
+        path: &place.path,
+        service: &place.service,
+        tree,
+    })
 }
 
 fn switch_task<'p>(switch: &'p Switch, output: Output<'_>) -> Result<SwitchTask<'p>, ResolveError> {
@@ -101,7 +124,10 @@ fn switch_task<'p>(switch: &'p Switch, output: Output<'_>) -> Result<SwitchTask<
 }
 
 fn health_task<'p>(health: &'p Health, output: Output<'_>) -> Result<HealthTask<'p>, ResolveError> {
-    Ok(HealthTask { check: &health.check, switch: switch_task(&health.switch, output)? })
+    Ok(HealthTask {
+        check: &health.check,
+        switch: switch_task(&health.switch, output)?,
+    })
 }
 
 /// The REAPI Action: command, input root, platform; never a timeout.
@@ -133,7 +159,11 @@ fn command(run: &Run, platform: Message) -> Result<Message, ResolveError> {
     }
     command.message(5, platform);
     command.text(6, run.workdir.as_str());
-    let mut paths: Vec<&str> = run.outputs.iter().map(|output| output.glob.as_str()).collect();
+    let mut paths: Vec<&str> = run
+        .outputs
+        .iter()
+        .map(|output| output.glob.as_str())
+        .collect();
     paths.sort_unstable();
     for path in paths {
         command.bytes(7, path.as_bytes());
@@ -143,12 +173,19 @@ fn command(run: &Run, platform: Message) -> Result<Message, ResolveError> {
 
 /// What the process finds in its environment beside the fixed part, a secret by its fingerprint; sorted.
 fn variables(run: &Run) -> Result<BTreeMap<&str, &str>, ResolveError> {
-    let mut variables: BTreeMap<&str, &str> =
-        run.env.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+    let mut variables: BTreeMap<&str, &str> = run
+        .env
+        .iter()
+        .map(|(name, value)| (name.as_str(), value.as_str()))
+        .collect();
     for (name, secret) in &run.passed {
-        let Some(value) = run.values.get(name) else { continue };
+        let Some(value) = run.values.get(name) else {
+            continue;
+        };
         let value = if *secret {
-            run.fingerprints.get(name).ok_or_else(|| ResolveError::Secret(name.clone()))?
+            run.fingerprints
+                .get(name)
+                .ok_or_else(|| ResolveError::Secret(name.clone()))?
         } else {
             value
         };
@@ -167,7 +204,10 @@ fn pair(name: &str, value: &str) -> Message {
 /// Everything about the machine that the command may notice, as sorted properties.
 fn platform(run: &Run) -> Message {
     let mut properties = BTreeMap::new();
-    properties.insert("stagecraft-sandbox".to_owned(), SANDBOX_CONTRACT.to_string());
+    properties.insert(
+        "stagecraft-sandbox".to_owned(),
+        SANDBOX_CONTRACT.to_string(),
+    );
     properties.insert("stagecraft-platform".to_owned(), run.platform.clone());
     if !run.base_trusted {
         properties.insert("stagecraft-base".to_owned(), run.base.identity.hex());
@@ -176,12 +216,26 @@ fn platform(run: &Run) -> Message {
         properties.insert("stagecraft-network".to_owned(), "host".to_owned());
     }
     for tool in &run.tools {
-        properties.insert(format!("stagecraft-tool:{}", tool.name), tool.identity.hex());
+        properties.insert(
+            format!("stagecraft-tool:{}", tool.name),
+            tool.identity.hex(),
+        );
     }
     for output in &run.outputs {
-        let kind = if output.directory { "directory" } else { "path" };
-        let presence = if output.optional { "optional" } else { "required" };
-        properties.insert(format!("stagecraft-output:{}", output.glob), format!("{kind} {presence}"));
+        let kind = if output.directory {
+            "directory"
+        } else {
+            "path"
+        };
+        let presence = if output.optional {
+            "optional"
+        } else {
+            "required"
+        };
+        properties.insert(
+            format!("stagecraft-output:{}", output.glob),
+            format!("{kind} {presence}"),
+        );
     }
     let mut message = Message::new();
     for (name, value) in &properties {
@@ -199,7 +253,11 @@ fn effect_key(encode: impl FnOnce(&mut Encoder)) -> ActionKey {
 }
 
 fn encode_place(encoder: &mut Encoder, place: &PlaceTask<'_>) {
-    encoder.text("place").text(place.path).text(place.service.as_str()).object(&place.tree);
+    encoder
+        .text("place")
+        .text(place.path)
+        .text(place.service.as_str())
+        .object(&place.tree);
 }
 
 fn encode_switch(encoder: &mut Encoder, switch: &SwitchTask<'_>) {
@@ -212,5 +270,7 @@ fn encode_switch(encoder: &mut Encoder, switch: &SwitchTask<'_>) {
             encoder.text(argument);
         });
     });
-    encoder.option(switch.health, |encoder, health| encode_health(encoder, health));
+    encoder.option(switch.health, |encoder, health| {
+        encode_health(encoder, health)
+    });
 }

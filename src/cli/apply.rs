@@ -1,5 +1,8 @@
 //! What `build`, `deploy` and `rollback` share: the executors, and one way to evaluate with them.
-#![expect(clippy::disallowed_methods, reason = "effects: the path of this program, which is also the sandbox helper")]
+#![expect(
+    clippy::disallowed_methods,
+    reason = "effects: the path of this program, which is also the sandbox helper"
+)]
 
 use stagecraft_store::Store;
 
@@ -14,7 +17,8 @@ use crate::evaluate::{
 };
 use crate::plan::Plan;
 use crate::plan::operation::Kind;
-use crate::providers::{Directory, Health};
+use crate::providers::directory::DirectoryDriver;
+use crate::providers::health::HealthGate;
 use crate::sandbox::Sandbox;
 
 /// Everything an evaluation needs but the plan.
@@ -43,9 +47,19 @@ pub(super) fn prepare<'r>(
     let options = Options {
         jobs: context.jobs()?,
         keep_going: flags.keep_going,
-        accept: Accept { minimum_level, refresh: flags.no_cache },
+        accept: Accept {
+            minimum_level,
+            refresh: flags.no_cache,
+        },
     };
-    Ok(Run { project, store, interrupt, sandbox, options, ui: context.ui().clone() })
+    Ok(Run {
+        project,
+        store,
+        interrupt,
+        sandbox,
+        options,
+        ui: context.ui().clone(),
+    })
 }
 
 impl Run<'_> {
@@ -57,11 +71,10 @@ impl Run<'_> {
         release: Option<&str>,
         observer: &mut dyn Observer,
     ) -> Evaluation {
-        let (directory, health) = (Directory::default(), Health::default());
         let executors = Executors::new(&[
             (Kind::Run, &self.sandbox),
-            (Kind::Rollout, &directory),
-            (Kind::HealthCheck, &health),
+            (Kind::Rollout, &DirectoryDriver),
+            (Kind::HealthCheck, &HealthGate),
         ]);
         let context = ExecutionContext {
             store: self.store,
@@ -83,7 +96,8 @@ impl Run<'_> {
         let Some(level) = ran else { return };
         self.ui.say(&format!("sandbox level {level}"));
         if let Some(hint) = self.sandbox.raise_hint() {
-            self.ui.say(&format!("  {} {hint}", self.ui.paint("36", "hint:")));
+            self.ui
+                .say(&format!("  {} {hint}", self.ui.paint("36", "hint:")));
         }
     }
 }

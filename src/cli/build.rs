@@ -62,7 +62,12 @@ pub(super) fn run(context: &mut Context, args: &Args) -> Result<Exit, CliError> 
     let run = prepare(context, &project, &store, &interrupt, &args.flags)?;
     let (plan, evaluation) = evaluated(context, &run, &target)?;
     workspace::leave(&run, &target.goal, &plan, &evaluation)?;
-    let report = Report { plan: &plan, evaluation: &evaluation, release: None, manifest: None };
+    let report = Report {
+        plan: &plan,
+        evaluation: &evaluation,
+        release: None,
+        manifest: None,
+    };
     report.talk(context.ui(), &store, args.flags.replay)?;
     run.say_level(&evaluation);
     match format {
@@ -90,7 +95,9 @@ fn evaluated(
         if !(again && drifted(&evaluation)) {
             return Ok((plan, evaluation));
         }
-        context.ui().say("a source changed since it was planned; planning again");
+        context
+            .ui()
+            .say("a source changed since it was planned; planning again");
         again = false;
     }
 }
@@ -98,7 +105,10 @@ fn evaluated(
 /// Returns whether an operation found a source with other bytes than planned.
 pub(super) fn drifted(evaluation: &Evaluation) -> bool {
     evaluation.outcomes.values().any(|outcome| {
-        outcome.failure.as_ref().is_some_and(|failure| failure.cause == Cause::Drift)
+        outcome
+            .failure
+            .as_ref()
+            .is_some_and(|failure| failure.cause == Cause::Drift)
     })
 }
 
@@ -106,7 +116,9 @@ fn arguments(target: &Target, given: &[String]) -> Result<Vec<String>, CliError>
     match &target.goal {
         Goal::Operations(names) if names.len() == 1 => Ok(given.to_vec()),
         _ if given.is_empty() => Ok(Vec::new()),
-        _ => Err(CliError::Usage("arguments after `--` need exactly one operation")),
+        _ => Err(CliError::Usage(
+            "arguments after `--` need exactly one operation",
+        )),
     }
 }
 
@@ -119,16 +131,25 @@ fn dry_run(
 ) -> Result<Exit, CliError> {
     let (plan, predictions) = predicted(context, project, target, args.flags.no_cache)?;
     let shown = (0..plan.len()).collect();
-    let view = View { plan: &plan, predictions: &predictions, shown: &shown };
+    let view = View {
+        plan: &plan,
+        predictions: &predictions,
+        shown: &shown,
+    };
     match format {
         Format::Json => context.ui().json(&view.json())?,
         Format::Text => {
             let title = match &target.environment {
-                Some(environment) => format!("[DRY RUN] Build plan for environment \"{environment}\":\n"),
+                Some(environment) => {
+                    format!("[DRY RUN] Build plan for environment \"{environment}\":\n")
+                }
                 None => "[DRY RUN] Build plan:\n".to_owned(),
             };
             let filter = Filter::default();
-            context.ui().data(&format!("{title}{}No operation was run.\n", view.text(&filter)))?;
+            context.ui().data(&format!(
+                "{title}{}No operation was run.\n",
+                view.text(&filter)
+            ))?;
         }
     }
     Ok(Exit::Done)

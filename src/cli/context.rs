@@ -1,19 +1,23 @@
 //! `Context`: what commands share, found when first asked for: project, environment, store.
 //! Owns the precedence flag, variable, configuration, default.
-#![expect(clippy::disallowed_methods, reason = "effects: variables, working directory, configuration files")]
+#![expect(
+    clippy::disallowed_methods,
+    reason = "effects: variables, working directory, configuration files"
+)]
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
-use stagecraft_store::{Digest, Store};
+use stagecraft_store::Store;
 
 use super::error::CliError;
 use super::ui::{Color, Ui};
 use crate::config::{self, Config, Diagnostic};
-use crate::inputs::{self, Inputs, Match, Request, Snapshot};
+use crate::inputs::{self, FingerprintKey, Inputs, Match, Request, Snapshot};
 use crate::name::{EnvironmentName, OperationName, ServiceName};
 use crate::plan::analysis::wanted;
 use crate::plan::{Plan, Target, plan};
+use crate::release::log::ReleaseLog;
 use crate::rules;
 
 const CONFIG: &str = "stagecraft.yml";
@@ -38,7 +42,13 @@ pub(super) struct Globals {
     #[arg(long, global = true, action = clap::ArgAction::Count)]
     verbose: u8,
     /// When to colour
-    #[arg(long, global = true, value_name = "WHEN", value_enum, default_value = "auto")]
+    #[arg(
+        long,
+        global = true,
+        value_name = "WHEN",
+        value_enum,
+        default_value = "auto"
+    )]
     color: Color,
     /// The form of what goes to stdout: text or json
     #[arg(long, global = true, value_name = "FORMAT")]
@@ -74,8 +84,8 @@ pub(super) struct Project {
     pub(super) root: PathBuf,
     /// The configuration.
     pub(super) config: Config,
-    /// Every file that it was read from: path from the root, text; the main one first.
-    pub(super) texts: Vec<(String, String)>,
+    /// Every file that it was read from: path from the root, bytes; the main one first.
+    pub(super) texts: Vec<(String, Vec<u8>)>,
 }
 
 impl Context {
@@ -84,10 +94,19 @@ impl Context {
         let caller: BTreeMap<String, String> = std::env::vars_os()
             .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
             .collect();
-        let asked = u8::from(caller.get("STAGECRAFT_VERBOSE").is_some_and(|value| is_true(value)));
+        let asked = u8::from(
+            caller
+                .get("STAGECRAFT_VERBOSE")
+                .is_some_and(|value| is_true(value)),
+        );
         let ui = Ui::new(globals.color, globals.verbose.max(asked));
         let directory = globals.directory.clone().unwrap_or_default();
-        Self { globals, ui, directory, caller }
+        Self {
+            globals,
+            ui,
+            directory,
+            caller,
+        }
     }
 
     /// Returns the streams.
@@ -102,12 +121,19 @@ impl Context {
 
     /// Returns the value of a variable of ours; an empty one counts as unset.
     fn variable(&self, name: &str) -> Option<&str> {
-        self.caller.get(name).map(String::as_str).filter(|value| !value.is_empty())
+        self.caller
+            .get(name)
+            .map(String::as_str)
+            .filter(|value| !value.is_empty())
     }
 
     /// Returns whether nothing may be changed.
     pub(super) fn is_dry_run(&self) -> bool {
-        let asked = self.globals.dry_run.as_deref().or(self.variable("STAGECRAFT_DRY_RUN"));
+        let asked = self
+            .globals
+            .dry_run
+            .as_deref()
+            .or(self.variable("STAGECRAFT_DRY_RUN"));
         asked.is_some_and(is_true)
     }
 
@@ -135,9 +161,9 @@ impl Context {
         }
         if let Some(text) = self.variable("STAGECRAFT_JOBS") {
             let jobs = text.parse::<u16>().ok().filter(|jobs| *jobs > 0);
-            return jobs
-                .map(usize::from)
-                .ok_or_else(|| CliError::InvalidJobs { given: text.to_owned() });
+            return jobs.map(usize::from).ok_or_else(|| CliError::InvalidJobs {
+                given: text.to_owned(),
+            });
         }
         Ok(std::thread::available_parallelism().map_or(1, usize::from))
     }
@@ -155,7 +181,11 @@ impl Context {
         let named = named.or_else(|| self.variable("STAGECRAFT_CONFIG").map(PathBuf::from));
         if let Some(path) = named {
             let path = base.join(path);
-            return if path.is_file() { Ok(path) } else { Err(CliError::ConfigNotFound(path)) };
+            return if path.is_file() {
+                Ok(path)
+            } else {
+                Err(CliError::ConfigNotFound(path))
+            };
         }
         base.ancestors()
             .map(|directory| directory.join(CONFIG))
@@ -163,22 +193,38 @@ impl Context {
             .ok_or_else(|| CliError::ConfigNotFound(base.join(CONFIG)))
     }
 
+    /// Returns where `init` writes: the named path, or `stagecraft.yml` where one stands.
+    pub(super) fn new_config_path(&self) -> Result<PathBuf, CliError> {
+        let named = self.globals.config.clone();
+        let named = named.or_else(|| self.variable("STAGECRAFT_CONFIG").map(PathBuf::from));
+        Ok(self
+            .base()?
+            .join(named.unwrap_or_else(|| PathBuf::from(CONFIG))))
+    }
+
     /// Returns the project: found, read, unfolded and validated.
     pub(super) fn project(&self) -> Result<Project, CliError> {
         let path = self.find_config()?;
         let main = read(&path)?;
         let directory = path.parent().map_or_else(PathBuf::new, Path::to_path_buf);
-        let root = std::fs::canonicalize(&directory)
-            .map_err(|source| CliError::ReadConfig { path: directory, source })?;
-        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let root = std::fs::canonicalize(&directory).map_err(|source| CliError::ReadConfig {
+            path: directory,
+            source,
+        })?;
+        let name = path
+            .file_name()
+            .unwrap_or_default()
+            .to_string_lossy()
+            .into_owned();
         load(root, name, main)
     }
 
     /// Returns the environment that was asked for, which must be one of `config`.
     pub(super) fn environment(&self, config: &Config) -> Result<EnvironmentName, CliError> {
-        self.optional_environment(config)?.ok_or_else(|| CliError::EnvironmentRequired {
-            known: config.environments.keys().cloned().collect(),
-        })
+        self.optional_environment(config)?
+            .ok_or_else(|| CliError::EnvironmentRequired {
+                known: config.environments.keys().cloned().collect(),
+            })
     }
 
     /// Returns the environment that was asked for, if any; it must be one of `config`.
@@ -186,13 +232,23 @@ impl Context {
         &self,
         config: &Config,
     ) -> Result<Option<EnvironmentName>, CliError> {
-        let asked = self.globals.env.as_deref().or(self.variable("STAGECRAFT_ENV"));
+        let asked = self
+            .globals
+            .env
+            .as_deref()
+            .or(self.variable("STAGECRAFT_ENV"));
         let Some(asked) = asked else { return Ok(None) };
-        let known = config.environments.keys().find(|name| name.as_str() == asked);
-        known.cloned().map(Some).ok_or_else(|| CliError::InvalidEnvironment {
-            given: asked.to_owned(),
-            known: config.environments.keys().cloned().collect(),
-        })
+        let known = config
+            .environments
+            .keys()
+            .find(|name| name.as_str() == asked);
+        known
+            .cloned()
+            .map(Some)
+            .ok_or_else(|| CliError::InvalidEnvironment {
+                given: asked.to_owned(),
+                known: config.environments.keys().cloned().collect(),
+            })
     }
 
     /// Returns `--env` as given on the command line, for listings that need no configuration.
@@ -226,10 +282,20 @@ impl Context {
         Ok(Store::open_existing(&self.store_path()?)?)
     }
 
+    /// Returns the directory that a release log belongs to where no configuration is needed: the project's root, or
+    /// the directory one stands in.
+    pub(super) fn state_root(&self) -> Result<PathBuf, CliError> {
+        match self.find_config() {
+            Ok(path) => Ok(path.parent().map_or_else(PathBuf::new, Path::to_path_buf)),
+            Err(CliError::ConfigNotFound(_)) => self.base(),
+            Err(error) => Err(error),
+        }
+    }
+
     /// Returns the path of the release log of a project.
     pub(super) fn state_path(&self, root: &Path) -> PathBuf {
         let variable = std::env::var_os("STAGECRAFT_STATE_FILE");
-        crate::release::ReleaseLog::locate(None, variable, root)
+        ReleaseLog::locate(None, variable, root)
     }
 
     /// Returns the plan that reaches `target`, and what its inputs warn about. With `save`, what was learned about
@@ -254,13 +320,16 @@ impl Context {
         };
         let mut inputs = inputs::gather(&request, &mut snapshot)?;
         if let Some(store) = store {
-            fingerprint_secrets(&mut inputs, project, &operations, store)?;
+            fingerprint_secrets(&mut inputs, project, &operations, store, save)?;
         }
         if save {
             snapshot.save()?;
         }
         let warnings = std::mem::take(&mut inputs.warnings);
-        Ok((plan(&project.config, &inputs, target, rules::ALL)?, warnings))
+        Ok((
+            plan(&project.config, &inputs, target, rules::ALL)?,
+            warnings,
+        ))
     }
 
     /// Returns the names in a `--services` list that the configuration has, in its order.
@@ -271,7 +340,10 @@ impl Context {
     ) -> Result<Option<Vec<ServiceName>>, CliError> {
         let mut found = Vec::new();
         for name in given {
-            let known = config.services.keys().find(|service| service.as_str() == name);
+            let known = config
+                .services
+                .keys()
+                .find(|service| service.as_str() == name);
             found.push(known.cloned().ok_or_else(|| CliError::UnknownService {
                 given: name.clone(),
                 known: config.services.keys().cloned().collect(),
@@ -290,20 +362,25 @@ fn fingerprint_secrets(
     project: &Project,
     operations: &BTreeSet<OperationName>,
     store: &Store,
+    create: bool,
 ) -> Result<(), CliError> {
     let passed = operations
         .iter()
         .filter_map(|name| project.config.operations.get(name))
         .flat_map(|operation| &operation.pass_env);
-    let secrets: BTreeSet<&str> =
-        passed.filter(|passed| passed.secret).map(|passed| passed.name.as_str()).collect();
+    let secrets: BTreeSet<&str> = passed
+        .filter(|passed| passed.secret)
+        .map(|passed| passed.name.as_str())
+        .collect();
     if secrets.is_empty() {
         return Ok(());
     }
-    let Some(key) = store.fingerprint_key()? else { return Ok(()) };
+    let Some(key) = FingerprintKey::load(store.root_path(), create)? else {
+        return Ok(());
+    };
     for name in secrets {
         if let Some(value) = inputs.passed.get(name) {
-            let fingerprint = Digest::keyed(&key, value.as_bytes()).to_string();
+            let fingerprint = key.of(value);
             inputs.fingerprints.insert(name.to_owned(), fingerprint);
         }
     }
@@ -315,20 +392,19 @@ fn is_true(text: &str) -> bool {
     matches!(text, "1" | "t" | "T" | "TRUE" | "true" | "True")
 }
 
-fn read(path: &Path) -> Result<String, CliError> {
-    let bytes = std::fs::read(path)
-        .map_err(|source| CliError::ReadConfig { path: path.to_path_buf(), source })?;
-    String::from_utf8(bytes).map_err(|error| CliError::ConfigNotText {
-        path: path.to_path_buf(),
-        offset: error.utf8_error().valid_up_to(),
-    })
+fn read(path: &Path) -> Result<Vec<u8>, CliError> {
+    std::fs::read(path).map_err(|source| CliError::ReadConfig { path: path.to_path_buf(), source })
 }
 
 /// Reads what the main file includes, lists what its `for` variables range over, and validates all of it.
-fn load(root: PathBuf, name: String, main: String) -> Result<Project, CliError> {
-    let document = config::read(&name, &main);
+fn load(root: PathBuf, name: String, main: Vec<u8>) -> Result<Project, CliError> {
+    let document = config::read_bytes(&name, &main);
     let requests = document.requests();
-    let globs: Vec<String> = requests.include.iter().map(|glob| glob.value.clone()).collect();
+    let globs: Vec<String> = requests
+        .include
+        .iter()
+        .map(|glob| glob.value.clone())
+        .collect();
     let mut directories = requests.directories;
     let mut texts = vec![(name, main)];
     let mut included = Vec::new();
@@ -336,13 +412,21 @@ fn load(root: PathBuf, name: String, main: String) -> Result<Project, CliError> 
     let paths: BTreeSet<&String> = matched.values().flatten().collect();
     for path in paths {
         let text = read(&root.join(path))?;
-        let document = config::read(path, &text);
+        let document = config::read_bytes(path, &text);
         directories.extend(document.requests().directories);
         included.push(document);
         texts.push((path.clone(), text));
     }
     let directories = inputs::expand(&root, &directories, Match::Directories, &[])?;
-    let source = config::Source { main: document, included, directories };
+    let source = config::Source {
+        main: document,
+        included,
+        directories,
+    };
     let config = config::parse(&source)?;
-    Ok(Project { root, config, texts })
+    Ok(Project {
+        root,
+        config,
+        texts,
+    })
 }

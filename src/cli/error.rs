@@ -9,10 +9,15 @@ use stagecraft_store::StoreError;
 
 use super::exit::Exit;
 use crate::config::Diagnostics;
+use crate::config::nearest::nearest;
 use crate::inputs::InputError;
 use crate::name::{EnvironmentName, ServiceName};
 use crate::plan::{FilterError, PlanError};
-use crate::release::{LockError, LogError, ManifestError, RollbackError};
+use crate::providers::directory::DirectoryError;
+use crate::release::lock::LockError;
+use crate::release::log::LogError;
+use crate::release::manifest::{ManifestError, SealError};
+use crate::release::rollback::RollbackError;
 use crate::sandbox::SandboxError;
 
 /// Why a command ended without its result.
@@ -22,24 +27,35 @@ pub(super) enum CliError {
     ConfigNotFound(PathBuf),
     #[error("loading config: reading config file: {}", path.display())]
     ReadConfig { path: PathBuf, source: io::Error },
-    #[error("loading config: {} is not UTF-8 at byte {offset}", path.display())]
-    ConfigNotText { path: PathBuf, offset: usize },
     #[error(transparent)]
     Config(#[from] Diagnostics),
     #[error("--env is required")]
     EnvironmentRequired { known: Vec<EnvironmentName> },
     #[error("invalid environment: {given}")]
-    InvalidEnvironment { given: String, known: Vec<EnvironmentName> },
+    InvalidEnvironment {
+        given: String,
+        known: Vec<EnvironmentName>,
+    },
     #[error("unknown service in build plan: {given}")]
-    UnknownService { given: String, known: Vec<ServiceName> },
+    UnknownService {
+        given: String,
+        known: Vec<ServiceName>,
+    },
     #[error("invalid format: {given} (must be {allowed})")]
-    InvalidFormat { given: String, allowed: &'static str },
+    InvalidFormat {
+        given: String,
+        allowed: &'static str,
+    },
     #[error("STAGECRAFT_JOBS is `{given}`, not a number from 1 to 65535")]
     InvalidJobs { given: String },
     #[error("{0}")]
     Usage(&'static str),
     #[error("unknown {sort} `{given}`")]
-    Unknown { sort: &'static str, given: String, known: Vec<String> },
+    Unknown {
+        sort: &'static str,
+        given: String,
+        known: Vec<String>,
+    },
     #[error("the working directory is not to be had")]
     WorkingDirectory(#[source] io::Error),
     #[error("no place for the store: neither HOME nor XDG_DATA_HOME is set")]
@@ -47,7 +63,11 @@ pub(super) enum CliError {
     #[error("there is no store at {}", .0.display())]
     StoreAbsent(PathBuf),
     #[error("{} {what}", path.display())]
-    File { path: PathBuf, what: &'static str, source: io::Error },
+    File {
+        path: PathBuf,
+        what: &'static str,
+        source: io::Error,
+    },
     #[error(transparent)]
     Plan(#[from] PlanError),
     #[error(transparent)]
@@ -65,11 +85,16 @@ pub(super) enum CliError {
     #[error(transparent)]
     Rollback(#[from] RollbackError),
     #[error(transparent)]
-    Manifest(#[from] ManifestError),
+    Manifest(ManifestError),
+    #[error(transparent)]
+    Directory(#[from] DirectoryError),
     #[error("{message}")]
     Phase { message: String, exit: Exit },
     #[error("bytes of release {release} are missing: {}", missing.join(", "))]
-    MissingBytes { release: String, missing: Vec<String> },
+    MissingBytes {
+        release: String,
+        missing: Vec<String>,
+    },
     #[error("signals cannot be watched")]
     Signals(#[source] io::Error),
     #[error("stdout cannot be written")]
@@ -100,12 +125,18 @@ impl CliError {
             }
             Self::UnknownService { known, .. } => vec![listing("services", known)],
             Self::Plan(PlanError::UnknownService { known, .. }) => vec![listing("services", known)],
-            Self::Plan(PlanError::UnknownOperation { name, known }) => near(name, "operations", known),
+            Self::Plan(PlanError::UnknownOperation { name, known }) => {
+                near(name, "operations", known)
+            }
             Self::Unknown { given, known, .. } => near(given, "there are", known),
             Self::StoreAbsent(_) => vec!["it is made by the first build".to_owned()],
             Self::MissingBytes { .. } => {
-                vec!["build that version again from its sources, or bring the store it was made in".to_owned()]
+                vec![
+                    "build that version again from its sources, or bring the store it was made in"
+                        .to_owned(),
+                ]
             }
+            Self::Log(error) => error.hint().map(str::to_owned).into_iter().collect(),
             Self::Store(error) if is_damage(error) => {
                 vec!["run `stagecraft store verify --repair`, then the command again".to_owned()]
             }
@@ -121,15 +152,15 @@ impl CliError {
                 | PlanError::UnknownOperation { .. }
                 | PlanError::UnknownService { .. }
                 | PlanError::UnknownEnvironment { .. } => Exit::User,
-                PlanError::Duplicate { .. } | PlanError::Unknown { .. } | PlanError::Cycle { .. } => {
-                    Exit::Plan
-                }
+                PlanError::Duplicate { .. }
+                | PlanError::Unknown { .. }
+                | PlanError::Cycle { .. } => Exit::Plan,
             },
             Self::Input(_) => Exit::Plan,
             Self::Store(error) if is_damage(error) => Exit::Damaged,
             Self::Manifest(_) | Self::MissingBytes { .. } => Exit::Damaged,
-            Self::Log(error) if error.is_damage() => Exit::Damaged,
-            Self::Lock(error) if error.is_held() => Exit::Locked,
+            Self::Log(LogError::Damaged { .. }) => Exit::Damaged,
+            Self::Lock(LockError::Held { .. }) | Self::Log(LogError::Locked { .. }) => Exit::Locked,
             Self::Sandbox(_) => Exit::Build,
             Self::Phase { exit, .. } => *exit,
             Self::Store(_)
@@ -138,11 +169,15 @@ impl CliError {
             | Self::Output(_)
             | Self::WorkingDirectory(_)
             | Self::File { .. } => Exit::Internal,
-            Self::Log(error) if error.is_user_error() => Exit::User,
-            Self::Log(_) => Exit::Internal,
+            Self::Log(
+                LogError::EmptyEnvironment
+                | LogError::EmptyVersion
+                | LogError::NotFound { .. }
+                | LogError::NoCurrent { .. },
+            ) => Exit::User,
+            Self::Log(_) | Self::Directory(_) => Exit::Internal,
             Self::ConfigNotFound(_)
             | Self::ReadConfig { .. }
-            | Self::ConfigNotText { .. }
             | Self::Config(_)
             | Self::EnvironmentRequired { .. }
             | Self::InvalidEnvironment { .. }
@@ -159,8 +194,25 @@ impl CliError {
     }
 }
 
+impl From<SealError> for CliError {
+    fn from(error: SealError) -> Self {
+        match error {
+            SealError::Store(error) => Self::Store(error),
+            SealError::Manifest(error) => Self::Manifest(error),
+        }
+    }
+}
+
 fn is_damage(error: &StoreError) -> bool {
-    matches!(error, StoreError::Corrupt { .. } | StoreError::NewerFormat { .. })
+    matches!(
+        error,
+        StoreError::Corrupt { .. }
+            | StoreError::Newer { .. }
+            | StoreError::Format
+            | StoreError::DamagedRoot { .. }
+            | StoreError::Incomplete { .. }
+            | StoreError::Absent { .. }
+    )
 }
 
 fn listing<T: std::fmt::Display>(what: &str, known: &[T]) -> String {
@@ -173,7 +225,7 @@ fn listing<T: std::fmt::Display>(what: &str, known: &[T]) -> String {
 
 /// The names most like `given`, or all of them where they are few.
 fn near(given: &str, what: &str, known: &[String]) -> Vec<String> {
-    match crate::config::nearest(given, known.iter().map(String::as_str)) {
+    match nearest(given, known.iter().map(String::as_str)) {
         Some(name) => vec![format!("did you mean `{name}`?")],
         None if known.len() <= 20 => vec![listing(what, known)],
         None => Vec::new(),

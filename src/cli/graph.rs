@@ -4,8 +4,8 @@ use super::context::Context;
 use super::error::CliError;
 use super::exit::Exit;
 use super::plan::{Selection, predicted, target};
-use crate::plan::show::View;
 use crate::plan::Goal;
+use crate::plan::show::View;
 
 /// Print the graph of operations
 ///
@@ -21,14 +21,21 @@ pub(super) fn run(context: &mut Context, args: &Args) -> Result<Exit, CliError> 
     let target = target(context, &project, &args.selection, None, Goal::Deploy)?;
     let (plan, predictions) = predicted(context, &project, &target, false)?;
     let shown = (0..plan.len()).collect();
-    let view = View { plan: &plan, predictions: &predictions, shown: &shown };
+    let view = View {
+        plan: &plan,
+        predictions: &predictions,
+        shown: &shown,
+    };
     match context.raw_format() {
         None | Some("dot") => context.ui().data(&view.dot())?,
         Some("mermaid") => context.ui().data(&view.mermaid())?,
         Some("json") => context.ui().json(&view.json())?,
         Some(other) => {
             let allowed = "'dot', 'mermaid' or 'json'";
-            return Err(CliError::InvalidFormat { given: other.to_owned(), allowed });
+            return Err(CliError::InvalidFormat {
+                given: other.to_owned(),
+                allowed,
+            });
         }
     }
     Ok(Exit::Done)

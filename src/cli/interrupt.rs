@@ -34,7 +34,10 @@ impl Interrupt {
                 told.cancel();
             }
         };
-        thread::Builder::new().name("signals".to_owned()).spawn(watcher).map_err(CliError::Signals)?;
+        thread::Builder::new()
+            .name("signals".to_owned())
+            .spawn(watcher)
+            .map_err(CliError::Signals)?;
         Ok(Self { cancel, signal })
     }
 

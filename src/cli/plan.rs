@@ -55,8 +55,11 @@ impl Selection {
         if self.operations.is_empty() {
             return Ok(otherwise);
         }
-        let named: Result<Vec<OperationName>, PlanError> =
-            self.operations.iter().map(|name| operation(config, name)).collect();
+        let named: Result<Vec<OperationName>, PlanError> = self
+            .operations
+            .iter()
+            .map(|name| operation(config, name))
+            .collect();
         let mut named = named?;
         named.sort();
         named.dedup();
@@ -76,7 +79,13 @@ pub(super) fn operation(config: &Config, given: &str) -> Result<OperationName, P
 pub(super) fn run(context: &mut Context, args: &Args) -> Result<Exit, CliError> {
     let format = context.format()?;
     let project = context.project()?;
-    let target = target(context, &project, &args.selection, args.version.as_deref(), Goal::Deploy)?;
+    let target = target(
+        context,
+        &project,
+        &args.selection,
+        args.version.as_deref(),
+        Goal::Deploy,
+    )?;
     let filter = Filter {
         services: services(&project.config, args),
         phases: args.phases.clone(),
@@ -84,7 +93,11 @@ pub(super) fn run(context: &mut Context, args: &Args) -> Result<Exit, CliError> 
     };
     let (plan, predictions) = predicted(context, &project, &target, false)?;
     let shown = filter.apply(&plan)?;
-    let view = View { plan: &plan, predictions: &predictions, shown: &shown };
+    let view = View {
+        plan: &plan,
+        predictions: &predictions,
+        shown: &shown,
+    };
     match format {
         Format::Text => context.ui().data(&view.text(&filter))?,
         Format::Json => context.ui().json(&view.json())?,
@@ -127,7 +140,14 @@ pub(super) fn predicted(
         context.ui().warn(&warning.to_string());
     }
     let minimum_level = workspace::accepted_level(&project.root, &project.config);
-    let predictions = predict(&plan, store.as_ref(), Accept { minimum_level, refresh })?;
+    let predictions = predict(
+        &plan,
+        store.as_ref(),
+        Accept {
+            minimum_level,
+            refresh,
+        },
+    )?;
     Ok((plan, predictions))
 }
 
@@ -135,7 +155,10 @@ pub(super) fn predicted(
 fn services(config: &Config, args: &Args) -> Vec<String> {
     let mut names = args.services.clone();
     let of_roles = config.services.iter().filter(|(_, service)| {
-        service.role.as_ref().is_some_and(|role| args.roles.contains(role))
+        service
+            .role
+            .as_ref()
+            .is_some_and(|role| args.roles.contains(role))
     });
     names.extend(of_roles.map(|(name, _)| name.to_string()));
     names.sort();

@@ -18,7 +18,11 @@ pub(super) struct Progress {
 impl Progress {
     /// Returns a view that fits stderr.
     pub(super) fn new(ui: &Ui) -> Self {
-        Self { ui: ui.clone(), bar: None, running: BTreeSet::new() }
+        Self {
+            ui: ui.clone(),
+            bar: None,
+            running: BTreeSet::new(),
+        }
     }
 
     fn say(&self, text: &str) {
@@ -54,7 +58,11 @@ impl Observer for Progress {
             Event::Began { total } => self.begin(*total),
             Event::Started { operation, reason } => {
                 self.running.insert(operation.id.to_string());
-                self.say(&format!("{} {}: {reason}", self.ui.paint("2", "start"), operation.id));
+                self.say(&format!(
+                    "{} {}: {reason}",
+                    self.ui.paint("2", "start"),
+                    operation.id
+                ));
                 self.show_running();
             }
             Event::Finished { operation, outcome } => {
@@ -71,7 +79,12 @@ impl Observer for Progress {
                     | Status::Failed => false,
                 };
                 if !quiet {
-                    self.say(&finished(&self.ui, operation.id.as_str(), outcome.status, outcome.milliseconds));
+                    self.say(&finished(
+                        &self.ui,
+                        operation.id.as_str(),
+                        outcome.status,
+                        outcome.milliseconds,
+                    ));
                 }
                 self.show_running();
             }
@@ -89,7 +102,11 @@ fn finished(ui: &Ui, id: &str, status: Status, milliseconds: u64) -> String {
     if status == Status::Hit {
         return format!("{word} {id}");
     }
-    format!("{word} {id} ({}.{:03} s)", milliseconds / 1000, milliseconds % 1000)
+    format!(
+        "{word} {id} ({}.{:03} s)",
+        milliseconds / 1000,
+        milliseconds % 1000
+    )
 }
 
 impl Drop for Progress {

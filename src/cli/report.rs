@@ -56,7 +56,9 @@ impl Report<'_> {
     }
 
     fn count(&self, status: Status) -> usize {
-        self.entries().filter(|(_, outcome)| status_of(*outcome) == status).count()
+        self.entries()
+            .filter(|(_, outcome)| status_of(*outcome) == status)
+            .count()
     }
 
     /// Returns the document of `--format json`.
@@ -98,7 +100,11 @@ impl Report<'_> {
             .map(|(count, word)| format!("{count} {word}"))
             .collect();
         let total = self.plan.len();
-        let noun = if total == 1 { "operation" } else { "operations" };
+        let noun = if total == 1 {
+            "operation"
+        } else {
+            "operations"
+        };
         if counts.is_empty() {
             format!("{total} {noun}")
         } else {
@@ -136,9 +142,15 @@ impl Report<'_> {
         if replay != Replay::None {
             show_log(ui, store, operation, outcome)?;
         }
-        let Some(failure) = &outcome.failure else { return Ok(()) };
+        let Some(failure) = &outcome.failure else {
+            return Ok(());
+        };
         let id = ui.paint("1", operation.id.as_str());
-        ui.say(&format!("{} {id}: {}", ui.paint("31", "failed:"), failure.message));
+        ui.say(&format!(
+            "{} {id}: {}",
+            ui.paint("31", "failed:"),
+            failure.message
+        ));
         if let Some(hint) = &failure.hint {
             ui.say(&format!("  {} {hint}", ui.paint("36", "hint:")));
         }
@@ -151,7 +163,10 @@ impl Report<'_> {
             .map(|(other, _)| other.id.as_str())
             .collect();
         if !blocked.is_empty() {
-            ui.say(&format!("  not reached because of it: {}", blocked.join(", ")));
+            ui.say(&format!(
+                "  not reached because of it: {}",
+                blocked.join(", ")
+            ));
         }
         Ok(())
     }
@@ -193,9 +208,18 @@ fn shows(replay: Replay, status: Status) -> bool {
     }
 }
 
-fn show_log(ui: &Ui, store: &Store, operation: &Operation, outcome: &Outcome) -> Result<(), CliError> {
-    let Some(digest) = outcome.log else { return Ok(()) };
-    let Some(bytes) = store.read(&digest)? else { return Ok(()) };
+fn show_log(
+    ui: &Ui,
+    store: &Store,
+    operation: &Operation,
+    outcome: &Outcome,
+) -> Result<(), CliError> {
+    let Some(digest) = outcome.log else {
+        return Ok(());
+    };
+    let Some(bytes) = store.read(&digest)? else {
+        return Ok(());
+    };
     let Ok(frames) = decode_log(&bytes) else {
         ui.warn(&format!("{}: its log cannot be read", operation.id));
         return Ok(());

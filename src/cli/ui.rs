@@ -1,5 +1,8 @@
 //! The one place that prints: data to stdout, talk to stderr.
-#![expect(clippy::disallowed_methods, reason = "effects: is stderr a terminal, what of NO_COLOR")]
+#![expect(
+    clippy::disallowed_methods,
+    reason = "effects: is stderr a terminal, what of NO_COLOR"
+)]
 
 use std::io::{IsTerminal, Write};
 use std::process::ExitCode;
@@ -37,13 +40,22 @@ impl Ui {
                 terminal && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
             }
         };
-        Self { colour, terminal, verbose }
+        Self {
+            colour,
+            terminal,
+            verbose,
+        }
     }
 
     /// Writes data to stdout. A reader that went away is not an error: it has what it wanted.
     pub(super) fn data(&self, text: &str) -> Result<(), CliError> {
+        self.bytes(text.as_bytes())
+    }
+
+    /// Writes bytes to stdout, as [`Ui::data`] writes text.
+    pub(super) fn bytes(&self, bytes: &[u8]) -> Result<(), CliError> {
         let mut out = std::io::stdout().lock();
-        match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        match out.write_all(bytes).and_then(|()| out.flush()) {
             Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
                 Err(CliError::Output(error))
             }
@@ -79,7 +91,11 @@ impl Ui {
 
     /// Returns `text` in an SGR colour, or plain.
     pub(super) fn paint(&self, code: &str, text: &str) -> String {
-        if self.colour { format!("\u{1b}[{code}m{text}\u{1b}[0m") } else { text.to_owned() }
+        if self.colour {
+            format!("\u{1b}[{code}m{text}\u{1b}[0m")
+        } else {
+            text.to_owned()
+        }
     }
 
     /// Prints what went wrong, if anything, and returns the exit code.

@@ -37,13 +37,19 @@ pub(super) fn run(context: &mut Context, args: &Args) -> Result<Exit, CliError> 
     };
     let (plan, predictions) = predicted(context, &project, &target, false)?;
     let id = OperationId::operation(&name);
-    let Some(index) = plan.find(&id) else { return Ok(Exit::Plan) };
+    let Some(index) = plan.find(&id) else {
+        return Ok(Exit::Plan);
+    };
     let prediction = &predictions[index];
     let differences = differences(context, &plan, &predictions, index)?;
     let last = workspace::reasons(&project.root).remove(id.as_str());
     let chain = chain(&plan, &predictions, index);
     match format {
-        Format::Json => context.ui().json(&document(&id, prediction, &differences, &chain, last))?,
+        Format::Json => {
+            context
+                .ui()
+                .json(&document(&id, prediction, &differences, &chain, last))?
+        }
         Format::Text => {
             let text = text(&id, prediction, &differences, &chain, last.as_deref());
             context.ui().data(&text)?;
@@ -59,7 +65,9 @@ fn differences(
     predictions: &[Prediction],
     index: usize,
 ) -> Result<Vec<Difference>, CliError> {
-    let Some(store) = context.existing_store()? else { return Ok(Vec::new()) };
+    let Some(store) = context.existing_store()? else {
+        return Ok(Vec::new());
+    };
     if predictions[index].cache != Cache::Miss {
         return Ok(Vec::new());
     }
@@ -73,7 +81,9 @@ fn differences(
         }
     }
     let operation = plan.operation(index);
-    let Ok(action) = resolve(operation, &outputs) else { return Ok(Vec::new()) };
+    let Ok(action) = resolve(operation, &outputs) else {
+        return Ok(Vec::new());
+    };
     let history = HistoryKey::new(plan.project().as_str(), operation.id.as_str());
     match explain(&store, &history, &action.leaves())? {
         Explanation::Differs(differences) => Ok(differences),

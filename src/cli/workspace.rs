@@ -1,6 +1,9 @@
 //! What runs leave in a checkout's `.stagecraft/`: links to outputs, exports, the sandbox level, and why
 //! operations ran last (`spec/cli/workspace.md`).
-#![expect(clippy::disallowed_methods, reason = "effects: files below .stagecraft and exported outputs")]
+#![expect(
+    clippy::disallowed_methods,
+    reason = "effects: files below .stagecraft and exported outputs"
+)]
 
 use std::collections::BTreeMap;
 use std::io;
@@ -42,12 +45,19 @@ pub(super) fn remember_level(project: &Path, level: u8) -> Result<(), CliError> 
 }
 
 fn remembered_level(project: &Path) -> Option<u8> {
-    std::fs::read_to_string(project.join(DIRECTORY).join("level")).ok()?.trim().parse().ok()
+    std::fs::read_to_string(project.join(DIRECTORY).join("level"))
+        .ok()?
+        .trim()
+        .parse()
+        .ok()
 }
 
 /// Returns the lowest level whose results count, as far as it is known without trying.
 pub(super) fn accepted_level(project: &Path, config: &Config) -> u8 {
-    config.sandbox.require.max(remembered_level(project).unwrap_or(0))
+    config
+        .sandbox
+        .require
+        .max(remembered_level(project).unwrap_or(0))
 }
 
 /// Why each operation ran when it ran last, by id.
@@ -88,8 +98,12 @@ pub(super) fn leave(
         outcome.output.filter(|_| outcome.status.is_success())
     };
     for operation in plan.operations() {
-        let Work::Run(recipe) = &operation.work else { continue };
-        let Some(output) = done(&operation.id) else { continue };
+        let Work::Run(recipe) = &operation.work else {
+            continue;
+        };
+        let Some(output) = done(&operation.id) else {
+            continue;
+        };
         if recipe.limits.export {
             export(run.store, root, recipe, output)?;
         }
@@ -123,9 +137,16 @@ fn link(store: &Store, project: &Path, id: &OperationId, tree: Digest) -> Result
     std::fs::create_dir_all(directory).map_err(failed(directory, "cannot be made"))?;
     let name = root_name(project, id);
     let reason = format!(".stagecraft/out/{id}");
-    store.set_root(&name, &Root { references: vec![Reference::Tree(tree)], reason })?;
+    store.set_root(
+        &name,
+        &Root {
+            references: vec![Reference::Tree(tree)],
+            reason,
+        },
+    )?;
     let temporary = temporary_beside(&path);
-    std::os::unix::fs::symlink(&target, &temporary).map_err(failed(&temporary, "cannot be made"))?;
+    std::os::unix::fs::symlink(&target, &temporary)
+        .map_err(failed(&temporary, "cannot be made"))?;
     std::fs::rename(&temporary, &path).map_err(failed(&path, "cannot be replaced"))
 }
 
@@ -148,7 +169,9 @@ fn temporary_beside(path: &Path) -> PathBuf {
 /// Copies an output into the source tree, below the workdir: writable files with fresh times. Files that already
 /// hold the same bytes are left alone, so that nothing that watches them wakes.
 fn export(store: &Store, project: &Path, recipe: &Recipe, output: Object) -> Result<(), CliError> {
-    let Some(directory) = store.directory(&output.digest)? else { return Ok(()) };
+    let Some(directory) = store.directory(&output.digest)? else {
+        return Ok(());
+    };
     let base = project.join(recipe.workdir.as_str());
     export_directory(store, &base, &directory)
 }
@@ -164,7 +187,9 @@ fn export_directory(store: &Store, base: &Path, directory: &Directory) -> Result
                 }
             }
             Node::Symlink { target } => {
-                if std::fs::read_link(&path).is_ok_and(|current| current.as_os_str() == target.as_str()) {
+                if std::fs::read_link(&path)
+                    .is_ok_and(|current| current.as_os_str() == target.as_str())
+                {
                     continue;
                 }
                 let temporary = temporary_beside(&path);
@@ -178,12 +203,19 @@ fn export_directory(store: &Store, base: &Path, directory: &Directory) -> Result
     Ok(())
 }
 
-fn export_file(store: &Store, path: &Path, object: Object, executable: bool) -> Result<(), CliError> {
+fn export_file(
+    store: &Store,
+    path: &Path,
+    object: Object,
+    executable: bool,
+) -> Result<(), CliError> {
     use std::os::unix::fs::PermissionsExt;
     let is_same = |bytes: &[u8], mode: u32| {
         Digest::of(bytes) == object.digest && (mode & 0o100 != 0) == executable
     };
-    let current = std::fs::symlink_metadata(path).ok().filter(std::fs::Metadata::is_file);
+    let current = std::fs::symlink_metadata(path)
+        .ok()
+        .filter(std::fs::Metadata::is_file);
     if let Some(metadata) = current
         && std::fs::read(path).is_ok_and(|bytes| is_same(&bytes, metadata.permissions().mode()))
     {

@@ -34,6 +34,13 @@ pub struct Diagnostic {
     pub hint: Option<String>,
 }
 
+impl fmt::Display for Diagnostic {
+    /// Prints place and message on one line, without excerpt and hint.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.at, self.message)
+    }
+}
+
 /// All faults of a configuration, in file order, with the lines they stand in.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Diagnostics {
@@ -91,9 +98,12 @@ fn is_hidden(character: char) -> bool {
 
 /// Returns the text with its control characters escaped: a message quotes what a file says.
 fn plain(text: &str) -> String {
-    let show = |character: char| match character.is_control() {
-        true => character.escape_default().collect::<String>(),
-        false => character.to_string(),
+    let show = |character: char| {
+        if character.is_control() {
+            character.escape_default().collect::<String>()
+        } else {
+            character.to_string()
+        }
     };
     text.chars().map(show).collect()
 }

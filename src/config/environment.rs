@@ -108,7 +108,7 @@ fn check_others(view: View<'_>, faults: &mut Faults) {
     }
     if let Some(project) = view.get("compose_project")
         && let Some(text) = project.text()
-        && !(reference::is_repository(text) && !text.contains(['/', '.', ':']))
+        && (!reference::is_repository(text) || text.contains(['/', '.', ':']))
     {
         faults.advise(
             project.at(),

@@ -23,7 +23,6 @@ impl GlobError {
     /// Returns what to write instead, where that is certain.
     pub(super) fn hint(&self) -> Option<String> {
         match self {
-            Self::Empty => None,
             Self::Path { text } if climbs(text) => None,
             Self::Path { text } => super::path::tidy(text).map(|tidy| match tidy.as_str() {
                 "" => "write `**` for the whole directory".to_owned(),
@@ -32,7 +31,7 @@ impl GlobError {
             Self::Backslash { .. } => {
                 Some("write `/` between parts, and `[*]` for a literal `*`".to_owned())
             }
-            Self::Syntax { .. } => None,
+            Self::Empty | Self::Syntax { .. } => None,
         }
     }
 }

@@ -2,7 +2,7 @@
 
 /// Returns the candidate with the fewest edits from `text`, if that is at most a third of its
 /// length (and at least one edit is allowed); the first in order among equals.
-pub(super) fn nearest<'a>(
+pub(crate) fn nearest<'a>(
     text: &str,
     candidates: impl IntoIterator<Item = &'a str>,
 ) -> Option<&'a str> {

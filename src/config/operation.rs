@@ -56,7 +56,7 @@ pub(super) fn collect(source: &Source, faults: &mut Faults) -> Operations {
         for binding in bindings {
             let mut found = Faults::default();
             let name = names.declare(template, &binding, &mut found);
-            let draft = entry::read(template, binding, &pools, &mut found);
+            let draft = entry::read(template, &binding, &pools, &mut found);
             if let Some(name) = name {
                 drafts.push((
                     template,

@@ -67,7 +67,9 @@ impl Difference {
 }
 
 fn without_digest(value: &str) -> &str {
-    value.rsplit_once(' ').map_or(value, |(description, _)| description)
+    value
+        .rsplit_once(' ')
+        .map_or(value, |(description, _)| description)
 }
 
 fn only_mode(before: &str, after: &str) -> bool {
@@ -136,10 +138,24 @@ impl Explanation {
 }
 
 /// Returns why `leaves` miss, compared with the last recorded run under `key`. History that cannot be read counts as none.
-pub fn explain(store: &Store, key: &HistoryKey, leaves: &Leaves) -> Result<Explanation, StoreError> {
-    let Some(digest) = store.latest(key)? else { return Ok(Explanation::NeverRan) };
-    let Some(bytes) = store.read(&digest)? else { return Ok(Explanation::NeverRan) };
-    let Ok(Some(before)) = Leaves::decode(&bytes) else { return Ok(Explanation::NeverRan) };
+pub fn explain(
+    store: &Store,
+    key: &HistoryKey,
+    leaves: &Leaves,
+) -> Result<Explanation, StoreError> {
+    let Some(digest) = store.latest(key)? else {
+        return Ok(Explanation::NeverRan);
+    };
+    let Some(bytes) = store.read(&digest)? else {
+        return Ok(Explanation::NeverRan);
+    };
+    let Ok(Some(before)) = Leaves::decode(&bytes) else {
+        return Ok(Explanation::NeverRan);
+    };
     let found = differences(&before, leaves);
-    Ok(if found.is_empty() { Explanation::ResultGone } else { Explanation::Differs(found) })
+    Ok(if found.is_empty() {
+        Explanation::ResultGone
+    } else {
+        Explanation::Differs(found)
+    })
 }

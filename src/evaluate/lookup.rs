@@ -38,14 +38,21 @@ pub(super) fn look_up(
     run: &Run,
     accept: Accept,
 ) -> Result<Lookup, StoreError> {
-    let miss = |reason: String| Ok(Lookup::Miss { reason, leaves: action.leaves() });
+    let miss = |reason: String| {
+        Ok(Lookup::Miss {
+            reason,
+            leaves: action.leaves(),
+        })
+    };
     if !run.is_remembered() {
         return miss("never remembered (`cache: false`)".to_owned());
     }
     if accept.refresh {
         return miss("asked to run again (`--no-cache`)".to_owned());
     }
-    let Some(store) = store else { return miss(Explanation::NeverRan.reason()) };
+    let Some(store) = store else {
+        return miss(Explanation::NeverRan.reason());
+    };
     match store.result(&action.key)? {
         Some(result) if result.level >= accept.minimum_level => Ok(Lookup::Hit(Box::new(result))),
         Some(result) => miss(format!(

@@ -1,12 +1,13 @@
 //! What a worker does with one operation: resolve it, look its key up, execute it, stage what it made.
-#![expect(clippy::disallowed_methods, reason = "effects: how long an operation takes")]
+#![expect(
+    clippy::disallowed_methods,
+    reason = "effects: how long an operation takes"
+)]
 
 use std::collections::BTreeMap;
 use std::time::Instant;
 
-use stagecraft_store::{
-    ActionKey, ActionResult, Batch, Digest, HistoryKey, Object, StoreError,
-};
+use stagecraft_store::{ActionKey, ActionResult, Batch, Digest, HistoryKey, Object, StoreError};
 
 use super::lookup::{Lookup, look_up};
 use super::run::{Options, chain};
@@ -39,7 +40,10 @@ pub(super) struct Staged {
 
 impl Report {
     fn of(outcome: Outcome) -> Self {
-        Self { outcome, staged: None }
+        Self {
+            outcome,
+            staged: None,
+        }
     }
 }
 
@@ -86,7 +90,10 @@ impl Performer<'_> {
         started: &dyn Fn(String) -> bool,
     ) -> Report {
         let Work::Run(run) = &operation.work else {
-            return Report::of(failed(Some(action.key), machine("not a pure operation".to_owned())));
+            return Report::of(failed(
+                Some(action.key),
+                machine("not a pure operation".to_owned()),
+            ));
         };
         let store = Some(self.context.store);
         let answer = look_up(store, self.plan.project(), action, run, self.options.accept);
@@ -106,10 +113,19 @@ impl Performer<'_> {
             ..Outcome::without_output(Status::Ran, None)
         };
         let staged = match completion {
-            Completion::Produced(produced) => {
-                self.stage(operation, action, run.is_remembered(), produced, &leaves, base)
-            }
-            Completion::Failed { failure, log, level } => self.stage_failure(base, failure, &log, level),
+            Completion::Produced(produced) => self.stage(
+                operation,
+                action,
+                run.is_remembered(),
+                produced,
+                &leaves,
+                base,
+            ),
+            Completion::Failed {
+                failure,
+                log,
+                level,
+            } => self.stage_failure(base, failure, &log, level),
             Completion::Cancelled => Ok(Report::of(interrupted(Some(action.key)))),
             Completion::Done => Ok(Report::of(failed(
                 Some(action.key),
@@ -133,7 +149,14 @@ impl Performer<'_> {
         leaves: &Leaves,
         base: Outcome,
     ) -> Result<Report, StoreError> {
-        let Produced { mut batch, output, log, level, mut warnings, drifted } = produced;
+        let Produced {
+            mut batch,
+            output,
+            log,
+            level,
+            mut warnings,
+            drifted,
+        } = produced;
         let log = batch.put(&log)?;
         let leaves = batch.put(&leaves.encode())?;
         let whole = drifted.is_none();
@@ -143,7 +166,14 @@ impl Performer<'_> {
         let record = whole && remembered;
         let milliseconds = base.milliseconds;
         let op_hash = operation.op_hash.0;
-        let result = ActionResult { op_hash, output, log, leaves, level, milliseconds };
+        let result = ActionResult {
+            op_hash,
+            output,
+            log,
+            leaves,
+            level,
+            milliseconds,
+        };
         Ok(Report {
             outcome: Outcome {
                 output: Some(output),
@@ -173,8 +203,18 @@ impl Performer<'_> {
         let log = batch.put(log)?;
         let status = Status::Failed;
         Ok(Report {
-            outcome: Outcome { status, failure: Some(failure), log: Some(log.digest), level, ..base },
-            staged: Some(Staged { batch, result: None, history: None }),
+            outcome: Outcome {
+                status,
+                failure: Some(failure),
+                log: Some(log.digest),
+                level,
+                ..base
+            },
+            staged: Some(Staged {
+                batch,
+                result: None,
+                history: None,
+            }),
         })
     }
 
@@ -202,7 +242,7 @@ impl Performer<'_> {
 
 impl Outcome {
     /// Returns an outcome that says nothing but its status and reason.
-    pub(super) fn without_output(status: Status, reason: Option<String>) -> Self {
+    pub fn without_output(status: Status, reason: Option<String>) -> Self {
         Self {
             status,
             key: None,
@@ -240,20 +280,35 @@ fn effect(
         Completion::Failed { failure, .. } => failed(None, failure),
         Completion::Cancelled => interrupted(None),
     };
-    Outcome { key: Some(action.key), milliseconds: elapsed(begun), ..outcome }
+    Outcome {
+        key: Some(action.key),
+        milliseconds: elapsed(begun),
+        ..outcome
+    }
 }
 
 fn interrupted(key: Option<ActionKey>) -> Outcome {
     let reason = Some("interrupted".to_owned());
-    Outcome { key, ..Outcome::without_output(Status::Cancelled, reason) }
+    Outcome {
+        key,
+        ..Outcome::without_output(Status::Cancelled, reason)
+    }
 }
 
 fn failed(key: Option<ActionKey>, failure: Failure) -> Outcome {
-    Outcome { key, failure: Some(failure), ..Outcome::without_output(Status::Failed, None) }
+    Outcome {
+        key,
+        failure: Some(failure),
+        ..Outcome::without_output(Status::Failed, None)
+    }
 }
 
 fn machine(message: String) -> Failure {
-    Failure { cause: Cause::Machine, message, hint: None }
+    Failure {
+        cause: Cause::Machine,
+        message,
+        hint: None,
+    }
 }
 
 fn elapsed(begun: Instant) -> u64 {

@@ -30,15 +30,14 @@ pub fn predict(
             Some(id) => unresolved(operation, format!("`{id}` runs first")),
             None => match resolve(operation, &outputs) {
                 Ok(action) => {
-                    let (prediction, output) =
-                        look_up(plan, operation, &action, store, accept)?;
+                    let (prediction, output) = look_up(plan, operation, &action, store, accept)?;
                     outputs.extend(output.map(|output| (operation.id.clone(), output)));
                     prediction
                 }
                 Err(error @ (ResolveError::Unresolved(_) | ResolveError::Secret(_))) => {
                     unresolved(operation, error.to_string())
                 }
-                Err(error @ ResolveError::Tree(_)) => Prediction {
+                Err(error @ (ResolveError::Tree(_) | ResolveError::Recorded)) => Prediction {
                     cache: Cache::Miss,
                     key: None,
                     reason: Some(super::run::chain(&error)),
@@ -56,7 +55,11 @@ fn unresolved(operation: &Operation, reason: String) -> Prediction {
         Class::Verified | Class::Gate => Cache::Effect,
     };
     let reason = (cache == Cache::Unresolved).then_some(reason);
-    Prediction { cache, key: None, reason }
+    Prediction {
+        cache,
+        key: None,
+        reason,
+    }
 }
 
 fn look_up(
@@ -68,14 +71,33 @@ fn look_up(
 ) -> Result<(Prediction, Option<Object>), StoreError> {
     let key = Some(action.key);
     let Work::Run(run) = &operation.work else {
-        return Ok((Prediction { cache: Cache::Effect, key, reason: None }, None));
+        return Ok((
+            Prediction {
+                cache: Cache::Effect,
+                key,
+                reason: None,
+            },
+            None,
+        ));
     };
-    Ok(match lookup::look_up(store, plan.project(), action, run, accept)? {
-        Lookup::Hit(result) => {
-            (Prediction { cache: Cache::Hit, key, reason: None }, Some(result.output))
-        }
-        Lookup::Miss { reason, .. } => {
-            (Prediction { cache: Cache::Miss, key, reason: Some(reason) }, None)
-        }
-    })
+    Ok(
+        match lookup::look_up(store, plan.project(), action, run, accept)? {
+            Lookup::Hit(result) => (
+                Prediction {
+                    cache: Cache::Hit,
+                    key,
+                    reason: None,
+                },
+                Some(result.output),
+            ),
+            Lookup::Miss { reason, .. } => (
+                Prediction {
+                    cache: Cache::Miss,
+                    key,
+                    reason: Some(reason),
+                },
+                None,
+            ),
+        },
+    )
 }

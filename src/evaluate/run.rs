@@ -11,7 +11,8 @@ use stagecraft_store::{ActionResult, Batch, HistoryKey, Object, StoreError};
 use super::perform::{Job, Performer, Report};
 use super::schedule::Schedule;
 use super::{
-    Accept, Cause, Evaluation, Event, ExecutionContext, Executors, Failure, Observer, Outcome, Status,
+    Accept, Cause, Evaluation, Event, ExecutionContext, Executors, Failure, Observer, Outcome,
+    Status,
 };
 use crate::plan::operation::OperationId;
 use crate::plan::{Edge, Index, Plan};
@@ -39,7 +40,10 @@ pub struct Scope {
 impl Scope {
     /// Returns the scope of a whole plan.
     pub fn whole(plan: &Plan) -> Self {
-        Self { operations: (0..plan.len()).collect(), known: Evaluation::default() }
+        Self {
+            operations: (0..plan.len()).collect(),
+            known: Evaluation::default(),
+        }
     }
 }
 
@@ -48,7 +52,11 @@ pub(super) enum Message {
     /// A worker begins to execute an operation, for this reason.
     Started(Index, String),
     /// A worker is through with an operation and free again.
-    Reported { worker: usize, index: Index, report: Box<Report> },
+    Reported {
+        worker: usize,
+        index: Index,
+        report: Box<Report>,
+    },
     /// The committer is through with a group.
     Committed(Vec<(Index, Outcome)>, Result<(), StoreError>),
 }
@@ -72,10 +80,17 @@ pub fn evaluate(
     options: &Options,
     observer: &mut dyn Observer,
 ) -> Evaluation {
-    let performer = Performer { plan, executors, context, options };
+    let performer = Performer {
+        plan,
+        executors,
+        context,
+        options,
+    };
     let schedule = Schedule::new(plan, &scope.operations);
     let workers = options.jobs.clamp(1, scope.operations.len().max(1));
-    observer.on(&Event::Began { total: scope.operations.len() });
+    observer.on(&Event::Began {
+        total: scope.operations.len(),
+    });
     thread::scope(|threads| {
         let (to_coordinator, inbox) = channel();
         let desks: Vec<Sender<Job>> = (0..workers)
@@ -109,13 +124,24 @@ fn work(worker: usize, performer: &Performer<'_>, jobs: &Receiver<Job>, answers:
         let index = job.index;
         let started = |reason: String| answers.send(Message::Started(index, reason)).is_ok();
         let report = Box::new(performer.perform(&job, &started));
-        if answers.send(Message::Reported { worker, index, report }).is_err() {
+        if answers
+            .send(Message::Reported {
+                worker,
+                index,
+                report,
+            })
+            .is_err()
+        {
             return;
         }
     }
 }
 
-fn commit(context: ExecutionContext<'_>, groups: &Receiver<Vec<Pending>>, answers: &Sender<Message>) {
+fn commit(
+    context: ExecutionContext<'_>,
+    groups: &Receiver<Vec<Pending>>,
+    answers: &Sender<Message>,
+) {
     while let Ok(group) = groups.recv() {
         let (mut batches, mut results, mut history) = (Vec::new(), Vec::new(), Vec::new());
         let mut outcomes = Vec::with_capacity(group.len());
@@ -126,7 +152,10 @@ fn commit(context: ExecutionContext<'_>, groups: &Receiver<Vec<Pending>>, answer
             outcomes.push((pending.index, pending.outcome));
         }
         let committed = context.store.commit(batches, results, history);
-        if answers.send(Message::Committed(outcomes, committed)).is_err() {
+        if answers
+            .send(Message::Committed(outcomes, committed))
+            .is_err()
+        {
             return;
         }
     }
@@ -159,7 +188,9 @@ impl Coordinator<'_, '_> {
             if self.schedule.is_done() {
                 return self.evaluation;
             }
-            let Ok(message) = inbox.recv() else { return self.evaluation };
+            let Ok(message) = inbox.recv() else {
+                return self.evaluation;
+            };
             self.take(message);
             while let Ok(message) = inbox.try_recv() {
                 self.take(message);
@@ -180,8 +211,12 @@ impl Coordinator<'_, '_> {
             return;
         }
         while !self.idle.is_empty() {
-            let Some(index) = self.schedule.next() else { return };
-            let Some(worker) = self.idle.pop() else { return };
+            let Some(index) = self.schedule.next() else {
+                return;
+            };
+            let Some(worker) = self.idle.pop() else {
+                return;
+            };
             let outputs = self.outputs_below(index);
             // A worker that is gone has panicked, which the scope reports once all threads are joined.
             self.desks[worker].send(Job { index, outputs }).ok();
@@ -206,9 +241,16 @@ impl Coordinator<'_, '_> {
         match message {
             Message::Started(index, reason) => {
                 let operation = self.performer.plan.operation(index);
-                self.observer.on(&Event::Started { operation, reason: &reason });
+                self.observer.on(&Event::Started {
+                    operation,
+                    reason: &reason,
+                });
             }
-            Message::Reported { worker, index, report } => {
+            Message::Reported {
+                worker,
+                index,
+                report,
+            } => {
                 self.idle.push(worker);
                 let Report { outcome, staged } = *report;
                 match staged {
@@ -253,7 +295,11 @@ impl Coordinator<'_, '_> {
         let cancelled = outcome.status == Status::Cancelled;
         self.conclude(index, outcome);
         for skipped in self.schedule.fail(index) {
-            let stop = if cancelled { Stop::Cancelled } else { Stop::Failed(id.clone()) };
+            let stop = if cancelled {
+                Stop::Cancelled
+            } else {
+                Stop::Failed(id.clone())
+            };
             let outcome = unreached(&stop);
             self.conclude(skipped, outcome);
         }
@@ -266,14 +312,21 @@ impl Coordinator<'_, '_> {
 
     fn conclude(&mut self, index: Index, outcome: Outcome) {
         let operation = self.performer.plan.operation(index);
-        self.observer.on(&Event::Finished { operation, outcome: &outcome });
-        self.evaluation.outcomes.insert(operation.id.clone(), outcome);
+        self.observer.on(&Event::Finished {
+            operation,
+            outcome: &outcome,
+        });
+        self.evaluation
+            .outcomes
+            .insert(operation.id.clone(), outcome);
     }
 }
 
 fn unreached(stop: &Stop) -> Outcome {
     match stop {
-        Stop::Cancelled => Outcome::without_output(Status::Cancelled, Some("interrupted".to_owned())),
+        Stop::Cancelled => {
+            Outcome::without_output(Status::Cancelled, Some("interrupted".to_owned()))
+        }
         Stop::Failed(id) => {
             Outcome::without_output(Status::Skipped, Some(format!("needs `{id}`, which failed")))
         }
@@ -283,15 +336,19 @@ fn unreached(stop: &Stop) -> Outcome {
 fn unstarted(stop: &Stop) -> Outcome {
     match stop {
         Stop::Cancelled => unreached(stop),
-        Stop::Failed(id) => {
-            Outcome::without_output(Status::Skipped, Some(format!("not started after `{id}` failed")))
-        }
+        Stop::Failed(id) => Outcome::without_output(
+            Status::Skipped,
+            Some(format!("not started after `{id}` failed")),
+        ),
     }
 }
 
 fn not_recorded(outcome: Outcome, error: &StoreError) -> Outcome {
     if outcome.failure.is_some() {
-        return Outcome { log: None, ..outcome };
+        return Outcome {
+            log: None,
+            ..outcome
+        };
     }
     Outcome {
         status: Status::Failed,
@@ -300,7 +357,9 @@ fn not_recorded(outcome: Outcome, error: &StoreError) -> Outcome {
         failure: Some(Failure {
             cause: Cause::Machine,
             message: format!("its result could not be stored: {}", chain(error)),
-            hint: Some("check the free space and the permissions of the store, then run again".to_owned()),
+            hint: Some(
+                "check the free space and the permissions of the store, then run again".to_owned(),
+            ),
         }),
         ..outcome
     }

@@ -38,8 +38,11 @@ impl Schedule {
         let mut states = vec![State::Outside; plan.len()];
         for &index in scope {
             let needs = plan.dependencies(index);
-            let inside: Vec<Index> =
-                needs.into_iter().map(|(need, _)| need).filter(|need| scope.contains(need)).collect();
+            let inside: Vec<Index> = needs
+                .into_iter()
+                .map(|(need, _)| need)
+                .filter(|need| scope.contains(need))
+                .collect();
             for need in &inside {
                 dependents[*need].push(index);
             }
@@ -47,10 +50,19 @@ impl Schedule {
         }
         let mut height = vec![1; plan.len()];
         for index in (0..plan.len()).rev() {
-            height[index] = 1 + dependents[index].iter().map(|next| height[*next]).max().unwrap_or(0);
+            height[index] = 1 + dependents[index]
+                .iter()
+                .map(|next| height[*next])
+                .max()
+                .unwrap_or(0);
         }
-        let mut schedule =
-            Self { states, dependents, ready: BinaryHeap::new(), height, unfinished: scope.len() };
+        let mut schedule = Self {
+            states,
+            dependents,
+            ready: BinaryHeap::new(),
+            height,
+            unfinished: scope.len(),
+        };
         for &index in scope {
             schedule.settle(index);
         }
@@ -61,7 +73,8 @@ impl Schedule {
     fn settle(&mut self, index: Index) {
         if self.states[index] == State::Waiting(0) {
             self.states[index] = State::Ready;
-            self.ready.push((self.height[index], std::cmp::Reverse(index)));
+            self.ready
+                .push((self.height[index], std::cmp::Reverse(index)));
         }
     }
 

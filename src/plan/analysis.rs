@@ -72,7 +72,12 @@ pub struct Analysis<'a> {
 impl<'a> Analysis<'a> {
     /// Returns an analysis without drafts.
     pub(super) fn new(config: &'a Config, inputs: &'a Inputs, target: &'a Target) -> Self {
-        Self { config, inputs, target, drafts: Vec::new() }
+        Self {
+            config,
+            inputs,
+            target,
+            drafts: Vec::new(),
+        }
     }
 
     /// Adds an operation.
@@ -83,14 +88,24 @@ impl<'a> Analysis<'a> {
     /// Returns the drafts of `phase` so far that nothing else in the phase takes or waits for.
     pub fn last_of(&self, phase: Phase) -> Vec<OperationId> {
         let inside = self.drafts.iter().filter(|draft| draft.phase == phase);
-        let needed: BTreeSet<&OperationId> =
-            inside.clone().flat_map(|draft| draft.takes.iter().chain(&draft.after)).collect();
-        inside.map(|draft| &draft.id).filter(|id| !needed.contains(id)).cloned().collect()
+        let needed: BTreeSet<&OperationId> = inside
+            .clone()
+            .flat_map(|draft| draft.takes.iter().chain(&draft.after))
+            .collect();
+        inside
+            .map(|draft| &draft.id)
+            .filter(|id| !needed.contains(id))
+            .cloned()
+            .collect()
     }
 
     /// Returns the environment of the target, when releases are made of it.
     pub fn deploys_to(&self) -> Option<(&'a EnvironmentName, &'a EnvironmentConfig)> {
-        let name = self.target.environment.as_ref().filter(|_| self.target.goal == Goal::Deploy)?;
+        let name = self
+            .target
+            .environment
+            .as_ref()
+            .filter(|_| self.target.goal == Goal::Deploy)?;
         Some((name, self.config.environments.get(name)?))
     }
 
@@ -104,7 +119,12 @@ pub fn artifacts<'c>(
     config: &'c Config,
     target: &Target,
 ) -> Vec<(&'c ServiceName, &'c ServiceConfig, &'c OperationName)> {
-    let wanted = |name: &ServiceName| target.services.as_ref().is_none_or(|some| some.contains(name));
+    let wanted = |name: &ServiceName| {
+        target
+            .services
+            .as_ref()
+            .is_none_or(|some| some.contains(name))
+    };
     config
         .services
         .iter()
@@ -123,20 +143,27 @@ pub fn wanted(config: &Config, target: &Target) -> Result<BTreeSet<OperationName
         && !config.environments.contains_key(name)
     {
         let known = config.environments.keys().cloned().collect();
-        return Err(PlanError::UnknownEnvironment { name: name.to_string(), known });
+        return Err(PlanError::UnknownEnvironment {
+            name: name.to_string(),
+            known,
+        });
     }
     for name in target.services.iter().flatten() {
         if !config.services.contains_key(name) {
             let known = config.services.keys().cloned().collect();
-            return Err(PlanError::UnknownService { name: name.clone(), known });
+            return Err(PlanError::UnknownService {
+                name: name.clone(),
+                known,
+            });
         }
     }
     let asked: Vec<&OperationName> = match &target.goal {
         Goal::Operations(names) => names.iter().collect(),
         Goal::All => config.operations.keys().collect(),
-        Goal::Artifacts | Goal::Deploy => {
-            artifacts(config, target).into_iter().map(|(_, _, operation)| operation).collect()
-        }
+        Goal::Artifacts | Goal::Deploy => artifacts(config, target)
+            .into_iter()
+            .map(|(_, _, operation)| operation)
+            .collect(),
     };
     let mut reached = BTreeSet::new();
     let mut open = asked;
@@ -153,10 +180,13 @@ fn known_operation<'c>(
     config: &'c Config,
     name: &OperationName,
 ) -> Result<&'c OperationConfig, PlanError> {
-    config.operations.get(name).ok_or_else(|| PlanError::UnknownOperation {
-        name: name.to_string(),
-        known: config.operations.keys().map(ToString::to_string).collect(),
-    })
+    config
+        .operations
+        .get(name)
+        .ok_or_else(|| PlanError::UnknownOperation {
+            name: name.to_string(),
+            known: config.operations.keys().map(ToString::to_string).collect(),
+        })
 }
 
 /// Returns the positions of `drafts` in execution order: each after all it depends on; among those that could
@@ -165,7 +195,9 @@ pub(super) fn order(drafts: &[Draft]) -> Result<Vec<usize>, PlanError> {
     let mut positions = BTreeMap::new();
     for (position, draft) in drafts.iter().enumerate() {
         if positions.insert(&draft.id, position).is_some() {
-            return Err(PlanError::Duplicate { id: draft.id.clone() });
+            return Err(PlanError::Duplicate {
+                id: draft.id.clone(),
+            });
         }
     }
     let mut needs: Vec<Vec<usize>> = Vec::with_capacity(drafts.len());
@@ -183,7 +215,11 @@ pub(super) fn order(drafts: &[Draft]) -> Result<Vec<usize>, PlanError> {
         needs.push(own);
     }
     let order = topological(drafts, &needs);
-    if order.len() == drafts.len() { Ok(order) } else { Err(cycle(drafts, &needs, &order)) }
+    if order.len() == drafts.len() {
+        Ok(order)
+    } else {
+        Err(cycle(drafts, &needs, &order))
+    }
 }
 
 fn topological(drafts: &[Draft], needs: &[Vec<usize>]) -> Vec<usize> {
@@ -195,8 +231,10 @@ fn topological(drafts: &[Draft], needs: &[Vec<usize>]) -> Vec<usize> {
         }
     }
     let rank = |position: usize| Reverse((drafts[position].phase, &drafts[position].id, position));
-    let mut ready: BinaryHeap<_> =
-        (0..drafts.len()).filter(|position| waiting[*position] == 0).map(rank).collect();
+    let mut ready: BinaryHeap<_> = (0..drafts.len())
+        .filter(|position| waiting[*position] == 0)
+        .map(rank)
+        .collect();
     let mut order = Vec::with_capacity(drafts.len());
     while let Some(Reverse((_, _, position))) = ready.pop() {
         order.push(position);
@@ -214,7 +252,9 @@ fn topological(drafts: &[Draft], needs: &[Vec<usize>]) -> Vec<usize> {
 fn cycle(drafts: &[Draft], needs: &[Vec<usize>], ordered: &[usize]) -> PlanError {
     let ordered: BTreeSet<usize> = ordered.iter().copied().collect();
     let smallest = |positions: &mut dyn Iterator<Item = usize>| {
-        positions.filter(|p| !ordered.contains(p)).min_by_key(|p| &drafts[*p].id)
+        positions
+            .filter(|p| !ordered.contains(p))
+            .min_by_key(|p| &drafts[*p].id)
     };
     let mut trail: Vec<usize> = Vec::new();
     let mut next = smallest(&mut (0..drafts.len()));
@@ -226,7 +266,11 @@ fn cycle(drafts: &[Draft], needs: &[Vec<usize>], ordered: &[usize]) -> PlanError
         trail.push(position);
         next = smallest(&mut needs[position].iter().copied());
     }
-    let first = trail.iter().enumerate().min_by_key(|(_, p)| &drafts[**p].id).map_or(0, |(at, _)| at);
+    let first = trail
+        .iter()
+        .enumerate()
+        .min_by_key(|(_, p)| &drafts[**p].id)
+        .map_or(0, |(at, _)| at);
     trail.rotate_left(first);
     let mut cycle: Vec<OperationId> = trail.iter().map(|p| drafts[*p].id.clone()).collect();
     cycle.extend(cycle.first().cloned());

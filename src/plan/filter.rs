@@ -34,16 +34,41 @@ impl Filter {
     /// Returns the positions that pass every list, and all they depend on.
     pub fn apply(&self, plan: &Plan) -> Result<BTreeSet<Index>, FilterError> {
         let mut kept: BTreeSet<Index> = (0..plan.len()).collect();
-        self.narrow(plan, &mut kept, &self.services, FilterError::Service, |at, name| {
-            plan.operation(at).services.iter().any(|service| service.as_str() == name)
-        })?;
-        self.narrow(plan, &mut kept, &self.phases, FilterError::Phase, |at, name| {
-            let operation = plan.operation(at);
-            Phase::parse(name) == Some(operation.phase) || operation.id.as_str().starts_with(name)
-        })?;
-        self.narrow(plan, &mut kept, &self.hosts, FilterError::Host, |at, name| {
-            plan.operation(at).hosts.iter().any(|host| host.as_str() == name)
-        })?;
+        self.narrow(
+            plan,
+            &mut kept,
+            &self.services,
+            FilterError::Service,
+            |at, name| {
+                plan.operation(at)
+                    .services
+                    .iter()
+                    .any(|service| service.as_str() == name)
+            },
+        )?;
+        self.narrow(
+            plan,
+            &mut kept,
+            &self.phases,
+            FilterError::Phase,
+            |at, name| {
+                let operation = plan.operation(at);
+                Phase::parse(name) == Some(operation.phase)
+                    || operation.id.as_str().starts_with(name)
+            },
+        )?;
+        self.narrow(
+            plan,
+            &mut kept,
+            &self.hosts,
+            FilterError::Host,
+            |at, name| {
+                plan.operation(at)
+                    .hosts
+                    .iter()
+                    .any(|host| host.as_str() == name)
+            },
+        )?;
         Ok(with_dependencies(plan, kept))
     }
 

@@ -49,6 +49,9 @@ fn encode_work(encoder: &mut Encoder, work: &Work) {
             encoder.text("run");
             encode_run(encoder, run);
         }
+        Work::Recorded => {
+            encoder.text("recorded");
+        }
         Work::Place(place) => {
             encoder.text("directory place");
             encoder.text(&place.path);
@@ -173,7 +176,7 @@ pub(super) fn plan<'o>(operations: impl Iterator<Item = &'o Operation>) -> PlanH
                 encoder.bool(true);
                 encode_leaves(encoder, run);
             }
-            Work::Place(_) | Work::Switch(_) | Work::Health(_) => {
+            Work::Recorded | Work::Place(_) | Work::Switch(_) | Work::Health(_) => {
                 encoder.bool(false);
             }
         }

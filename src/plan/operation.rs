@@ -157,7 +157,7 @@ impl Operation {
     /// Returns what sort of thing it does.
     pub fn kind(&self) -> Kind {
         match &self.work {
-            Work::Run(_) => Kind::Run,
+            Work::Run(_) | Work::Recorded => Kind::Run,
             Work::Place(_) | Work::Switch(_) => Kind::Rollout,
             Work::Health(_) => Kind::HealthCheck,
         }
@@ -174,6 +174,8 @@ impl Operation {
 pub enum Work {
     /// A command in the sandbox.
     Run(Box<Run>),
+    /// A command of a recorded plan, whose output is known and which is never run again.
+    Recorded,
     /// Driver `directory`: the tree of one service below the target's path.
     Place(Place),
     /// Driver `directory`: the release's links, `current`, and `activate`.
@@ -228,9 +230,9 @@ impl Run {
     pub fn argv(&self) -> Vec<String> {
         let mut argv = match &self.command {
             CommandLine::Argv(argv) => argv.clone(),
-            CommandLine::Script(script) => {
-                ["sh", "-eu", "-c", script.as_str(), "sh"].map(str::to_owned).to_vec()
-            }
+            CommandLine::Script(script) => ["sh", "-eu", "-c", script.as_str(), "sh"]
+                .map(str::to_owned)
+                .to_vec(),
             CommandLine::Fetch => Vec::new(),
         };
         argv.extend(self.arguments.iter().cloned());

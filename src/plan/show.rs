@@ -61,7 +61,11 @@ impl View<'_> {
     pub fn text(&self, filter: &Filter) -> String {
         let mut out = String::new();
         let list = |names: &[String]| {
-            if names.is_empty() { "(all)".to_owned() } else { names.join(", ") }
+            if names.is_empty() {
+                "(all)".to_owned()
+            } else {
+                names.join(", ")
+            }
         };
         if let Some(environment) = self.plan.environment() {
             line(&mut out, &format!("Environment: {environment}"));
@@ -116,7 +120,11 @@ impl View<'_> {
 
     /// Returns the plan as one JSON document.
     pub fn json(&self) -> Value {
-        let phases: Vec<Value> = self.shown.iter().map(|index| self.json_entry(*index)).collect();
+        let phases: Vec<Value> = self
+            .shown
+            .iter()
+            .map(|index| self.json_entry(*index))
+            .collect();
         json!({
             "env": self.plan.environment().map(ToString::to_string),
             "version": self.plan.version(),
@@ -132,19 +140,30 @@ impl View<'_> {
         let mut entry = Map::new();
         entry.insert("id".into(), operation.id.as_str().into());
         entry.insert("kind".into(), operation.kind().as_str().into());
-        entry.insert("services".into(), names(operation.services.iter().map(AsRef::as_ref).collect()));
-        entry.insert("hosts".into(), names(operation.hosts.iter().map(AsRef::as_ref).collect()));
+        entry.insert(
+            "services".into(),
+            names(operation.services.iter().map(AsRef::as_ref).collect()),
+        );
+        entry.insert(
+            "hosts".into(),
+            names(operation.hosts.iter().map(AsRef::as_ref).collect()),
+        );
         entry.insert("description".into(), operation.description.as_str().into());
         entry.insert("depends_on".into(), names(self.dependencies(index)));
-        let metadata: Map<String, Value> =
-            metadata(operation).into_iter().map(|(name, value)| (name.to_owned(), value.into())).collect();
+        let metadata: Map<String, Value> = metadata(operation)
+            .into_iter()
+            .map(|(name, value)| (name.to_owned(), value.into()))
+            .collect();
         if !metadata.is_empty() {
             entry.insert("metadata".into(), metadata.into());
         }
         entry.insert("phase".into(), operation.phase.as_str().into());
         entry.insert("class".into(), operation.class().as_str().into());
         entry.insert("op_hash".into(), operation.op_hash.to_string().into());
-        entry.insert("action_key".into(), prediction.key.map(|key| key.to_string()).into());
+        entry.insert(
+            "action_key".into(),
+            prediction.key.map(|key| key.to_string()).into(),
+        );
         entry.insert("cache".into(), prediction.cache.as_str().into());
         entry.insert("reason".into(), prediction.reason.clone().into());
         entry.into()
@@ -152,7 +171,9 @@ impl View<'_> {
 
     /// Returns the graph in DOT, dependencies pointing at what depends on them.
     pub fn dot(&self) -> String {
-        let mut out = String::from("digraph stagecraft {\n  rankdir=LR;\n  node [shape=box, style=filled];\n");
+        let mut out = String::from(
+            "digraph stagecraft {\n  rankdir=LR;\n  node [shape=box, style=filled];\n",
+        );
         for index in self.shown {
             let operation = self.plan.operation(*index);
             let cache = self.predictions[*index].cache;
@@ -164,7 +185,10 @@ impl View<'_> {
             };
             let id = quoted(operation.id.as_str());
             let label = quoted(&format!("{}\n{}", operation.id, cache.as_str()));
-            line(&mut out, &format!("  {id} [label={label}, fillcolor={colour}];"));
+            line(
+                &mut out,
+                &format!("  {id} [label={label}, fillcolor={colour}];"),
+            );
         }
         for (from, to) in self.edges() {
             line(&mut out, &format!("  {} -> {};", quoted(from), quoted(to)));
@@ -177,8 +201,19 @@ impl View<'_> {
     pub fn mermaid(&self) -> String {
         let mut out = String::from("flowchart LR\n");
         for index in self.shown {
-            let id = self.plan.operation(*index).id.as_str().replace('"', "#quot;");
-            line(&mut out, &format!("  n{index}[\"{id}: {}\"]", self.predictions[*index].cache.as_str()));
+            let id = self
+                .plan
+                .operation(*index)
+                .id
+                .as_str()
+                .replace('"', "#quot;");
+            line(
+                &mut out,
+                &format!(
+                    "  n{index}[\"{id}: {}\"]",
+                    self.predictions[*index].cache.as_str()
+                ),
+            );
         }
         for index in self.shown {
             for (need, _) in self.shown_dependencies(*index) {
@@ -189,7 +224,10 @@ impl View<'_> {
     }
 
     fn shown_dependencies(&self, index: Index) -> impl Iterator<Item = (Index, super::Edge)> {
-        self.plan.dependencies(index).into_iter().filter(|(need, _)| self.shown.contains(need))
+        self.plan
+            .dependencies(index)
+            .into_iter()
+            .filter(|(need, _)| self.shown.contains(need))
     }
 
     fn edges(&self) -> impl Iterator<Item = (&str, &str)> {
@@ -207,11 +245,23 @@ fn line(out: &mut String, text: &str) {
 }
 
 fn brackets<T: AsRef<str>>(names: &[T]) -> String {
-    format!("[{}]", names.iter().map(AsRef::as_ref).collect::<Vec<_>>().join(", "))
+    format!(
+        "[{}]",
+        names
+            .iter()
+            .map(AsRef::as_ref)
+            .collect::<Vec<_>>()
+            .join(", ")
+    )
 }
 
 fn quoted(text: &str) -> String {
-    format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n"))
+    format!(
+        "\"{}\"",
+        text.replace('\\', "\\\\")
+            .replace('"', "\\\"")
+            .replace('\n', "\\n")
+    )
 }
 
 /// What a reader of the plan should know about an operation beside its hashes.
@@ -220,7 +270,10 @@ fn metadata(operation: &Operation) -> Vec<(&'static str, String)> {
     match &operation.work {
         Work::Run(run) => {
             if run.network {
-                found.push(("network", "true: its output may differ between equal runs".to_owned()));
+                found.push((
+                    "network",
+                    "true: its output may differ between equal runs".to_owned(),
+                ));
             }
             if !run.cache {
                 found.push(("remembered", "false: it runs every time".to_owned()));
@@ -232,7 +285,7 @@ fn metadata(operation: &Operation) -> Vec<(&'static str, String)> {
         }
         Work::Place(place) => found.push(("path", place.path.clone())),
         Work::Switch(switch) => found.push(("path", switch.path.clone())),
-        Work::Health(_) => {}
+        Work::Recorded | Work::Health(_) => {}
     }
     found
 }

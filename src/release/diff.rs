@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
+use serde_json::{Map, Value, json};
 use stagecraft_store::{Digest, Directory, Node, Object, Store, StoreError};
 
 use crate::name::ProjectPath;
@@ -79,6 +80,37 @@ impl Difference {
     /// Returns whether the two releases have the same content.
     pub fn is_empty(&self) -> bool {
         self.config.is_empty() && self.operations.is_empty()
+    }
+
+    /// Returns the difference as one JSON document.
+    pub fn json(&self) -> Value {
+        let changes = |changes: &mut dyn Iterator<Item = (String, Change)>| -> Value {
+            changes.map(|(name, change)| (name, Value::from(change.as_str()))).collect()
+        };
+        let operations: Map<String, Value> = self
+            .operations
+            .iter()
+            .map(|(id, operation)| {
+                let files = match &operation.output {
+                    OutputDifference::Equal => json!({}),
+                    OutputDifference::Files(files) => {
+                        changes(&mut files.iter().map(|(path, change)| (path.clone(), *change)))
+                    }
+                    OutputDifference::Lost(digest) => json!({ "lost": digest.to_string() }),
+                };
+                let document = json!({
+                    "change": operation.change.as_str(),
+                    "recipe": operation.recipe,
+                    "key": operation.key,
+                    "work": operation.work,
+                    "files": files,
+                });
+                (id.to_string(), document)
+            })
+            .collect();
+        let config =
+            changes(&mut self.config.iter().map(|(path, change)| (path.to_string(), *change)));
+        json!({ "config": config, "operations": operations })
     }
 
     /// Compares two manifests; reads only directories that differ.

@@ -122,7 +122,7 @@ impl Effect {
     /// Returns the effect that is `work`, or `None` for a pure operation.
     pub fn of(work: &Work) -> Option<Self> {
         match work {
-            Work::Run(_) => None,
+            Work::Run(_) | Work::Recorded => None,
             Work::Place(place) => Some(Self::Place(place.clone())),
             Work::Switch(switch) => Some(Self::Switch(switch.clone())),
             Work::Health(health) => Some(Self::Health(health.clone())),
@@ -138,8 +138,8 @@ impl Effect {
         }
     }
 
-    /// Returns the operations whose output trees it needs.
-    fn artifacts(&self) -> Vec<&OperationId> {
+    /// Returns the operations whose output trees it takes.
+    pub fn artifacts(&self) -> Vec<&OperationId> {
         match self {
             Self::Place(place) => vec![&place.artifact],
             Self::Switch(switch) => switch.services.values().collect(),

@@ -40,6 +40,12 @@ impl Timestamp {
         self.seconds * 1000 + u64::from(self.nanoseconds / 1_000_000)
     }
 
+    /// Returns `YYYY-MM-DD HH:MM:SS`, in UTC.
+    pub fn date_and_time(self) -> String {
+        let [year, month, day, hour, minute, second, _] = self.fields();
+        format!("{year:04}-{month:02}-{day:02} {hour:02}:{minute:02}:{second:02}")
+    }
+
     /// Returns the UTC calendar fields: year, month, day, hour, minute, second, millisecond.
     pub(crate) fn fields(self) -> [u64; 7] {
         let (year, month, day) = civil(self.seconds / DAY);

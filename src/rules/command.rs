@@ -14,7 +14,9 @@ impl Rule for Command {
     fn analyze(&self, analysis: &mut Analysis<'_>) -> Result<(), PlanError> {
         let config = analysis.config;
         for name in wanted(config, analysis.target)? {
-            let Some(operation) = config.operations.get(&name) else { continue };
+            let Some(operation) = config.operations.get(&name) else {
+                continue;
+            };
             let run = run(analysis, &name, operation);
             let takes = run.needs.iter().map(|(id, _)| id.clone()).collect();
             analysis.add(Draft {
@@ -33,7 +35,10 @@ impl Rule for Command {
 }
 
 fn describe(name: &OperationName, operation: &OperationConfig) -> String {
-    operation.description.clone().unwrap_or_else(|| format!("run {name}"))
+    operation
+        .description
+        .clone()
+        .unwrap_or_else(|| format!("run {name}"))
 }
 
 fn run(analysis: &Analysis<'_>, name: &OperationName, operation: &OperationConfig) -> Run {
@@ -41,13 +46,23 @@ fn run(analysis: &Analysis<'_>, name: &OperationName, operation: &OperationConfi
     let values = operation
         .pass_env
         .iter()
-        .filter_map(|passed| Some((passed.name.clone(), inputs.passed.get(&passed.name)?.clone())))
+        .filter_map(|passed| {
+            Some((
+                passed.name.clone(),
+                inputs.passed.get(&passed.name)?.clone(),
+            ))
+        })
         .collect();
     let fingerprints = operation
         .pass_env
         .iter()
         .filter(|passed| passed.secret)
-        .filter_map(|passed| Some((passed.name.clone(), inputs.fingerprints.get(&passed.name)?.clone())))
+        .filter_map(|passed| {
+            Some((
+                passed.name.clone(),
+                inputs.fingerprints.get(&passed.name)?.clone(),
+            ))
+        })
         .collect();
     Run {
         command: operation.command.clone(),
@@ -61,14 +76,22 @@ fn run(analysis: &Analysis<'_>, name: &OperationName, operation: &OperationConfi
                 format!("{sign}{}", input.value.glob)
             })
             .collect(),
-        outputs: operation.outputs.iter().map(|output| output.value.clone()).collect(),
+        outputs: operation
+            .outputs
+            .iter()
+            .map(|output| output.value.clone())
+            .collect(),
         needs: operation
             .needs
             .iter()
             .map(|need| (OperationId::operation(&need.operation), need.mount.clone()))
             .collect(),
         env: operation.env.clone(),
-        passed: operation.pass_env.iter().map(|passed| (passed.name.clone(), passed.secret)).collect(),
+        passed: operation
+            .pass_env
+            .iter()
+            .map(|passed| (passed.name.clone(), passed.secret))
+            .collect(),
         network: operation.network,
         cache: operation.cache,
         limits: Limits {

@@ -12,8 +12,12 @@ pub(super) struct Directory;
 
 impl Rule for Directory {
     fn analyze(&self, analysis: &mut Analysis<'_>) -> Result<(), PlanError> {
-        let Some((name, environment)) = analysis.deploys_to() else { return Ok(()) };
-        let Driver::Directory(driver) = &environment.driver else { return Ok(()) };
+        let Some((name, environment)) = analysis.deploys_to() else {
+            return Ok(());
+        };
+        let Driver::Directory(driver) = &environment.driver else {
+            return Ok(());
+        };
         let built = analysis.last_of(Phase::Build);
         let switch = switch(analysis, driver);
         for (service, artifact) in &switch.services {
@@ -52,8 +56,11 @@ pub(super) fn switch(analysis: &Analysis<'_>, driver: &DirectoryDriver) -> Switc
 }
 
 fn join(name: &EnvironmentName, switch: Switch) -> Draft {
-    let after =
-        switch.services.keys().map(|service| OperationId::rollout(service, &HostName::local())).collect();
+    let after = switch
+        .services
+        .keys()
+        .map(|service| OperationId::rollout(service, &HostName::local()))
+        .collect();
     Draft {
         id: OperationId::deploy(name),
         phase: Phase::Rollout,

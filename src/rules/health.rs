@@ -10,9 +10,15 @@ pub(super) struct HealthGate;
 
 impl Rule for HealthGate {
     fn analyze(&self, analysis: &mut Analysis<'_>) -> Result<(), PlanError> {
-        let Some((name, environment)) = analysis.deploys_to() else { return Ok(()) };
-        let Driver::Directory(driver) = &environment.driver else { return Ok(()) };
-        let Some(check) = driver.health.clone() else { return Ok(()) };
+        let Some((name, environment)) = analysis.deploys_to() else {
+            return Ok(());
+        };
+        let Driver::Directory(driver) = &environment.driver else {
+            return Ok(());
+        };
+        let Some(check) = driver.health.clone() else {
+            return Ok(());
+        };
         let switch = directory::switch(analysis, driver);
         analysis.add(Draft {
             id: OperationId::health_check(name),

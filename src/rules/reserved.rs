@@ -34,11 +34,18 @@ impl Rule for Reserved {
 }
 
 fn refuse(key: String, at: &Location) -> PlanError {
-    PlanError::NotSupported { key, at: at.clone() }
+    PlanError::NotSupported {
+        key,
+        at: at.clone(),
+    }
 }
 
 fn operation(analysis: &Analysis<'_>, name: &OperationName) -> Result<(), PlanError> {
-    let reserved = analysis.config.operations.get(name).map(|operation| &operation.reserved);
+    let reserved = analysis
+        .config
+        .operations
+        .get(name)
+        .map(|operation| &operation.reserved);
     match reserved.and_then(|reserved| reserved.iter().next()) {
         Some((key, at)) => Err(refuse(format!("operations.{name}.{key}"), at)),
         None => Ok(()),
@@ -46,9 +53,14 @@ fn operation(analysis: &Analysis<'_>, name: &OperationName) -> Result<(), PlanEr
 }
 
 fn environment(analysis: &Analysis<'_>) -> Result<(), PlanError> {
-    let Some((name, environment)) = analysis.deploys_to() else { return Ok(()) };
+    let Some((name, environment)) = analysis.deploys_to() else {
+        return Ok(());
+    };
     if let Driver::Other(driver) = &environment.driver {
-        let at = environment.reserved.get("driver").unwrap_or(&environment.at);
+        let at = environment
+            .reserved
+            .get("driver")
+            .unwrap_or(&environment.at);
         return Err(refuse(format!("environments.{name}.driver {driver}"), at));
     }
     match environment.reserved.iter().next() {
@@ -62,7 +74,10 @@ fn services(analysis: &Analysis<'_>) -> Result<(), PlanError> {
     for (name, service) in &analysis.config.services {
         let is_chosen = chosen.is_none_or(|chosen| chosen.contains(name));
         if is_chosen && service.source == ServiceSource::Container {
-            return Err(refuse(format!("services.{name} without artifact"), &service.at));
+            return Err(refuse(
+                format!("services.{name} without artifact"),
+                &service.at,
+            ));
         }
     }
     Ok(())

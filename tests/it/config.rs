@@ -1,6 +1,7 @@
 //! Golden cases of `stagecraft.yml`: what is wrong with a file, or what a good one says.
 //! `UPDATE_GOLDEN=1` writes what is found instead of comparing it.
 #![expect(clippy::disallowed_methods, reason = "effects: reads the golden cases")]
+#![expect(clippy::unwrap_used, reason = "a test fails by a panic")]
 
 mod laws;
 mod schema;

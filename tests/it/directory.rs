@@ -20,7 +20,8 @@ use stagecraft::config::{HealthCheck, HealthConfig};
 use stagecraft::evaluate::{Cancel, Cause, Completion, ExecutionContext, Executor, Observed};
 use stagecraft::name::ServiceName;
 use stagecraft::plan::operation::OperationId;
-use stagecraft::providers::{Directory, Health};
+use stagecraft::providers::directory::DirectoryDriver;
+use stagecraft::providers::health::HealthGate;
 use stagecraft_store::{ActionKey, Digest, Object, Store, TreeBuilder};
 use tempfile::TempDir;
 
@@ -189,13 +190,13 @@ impl Site {
                 service,
                 tree: *tree,
             };
-            self.perform(release, &Directory, Task::Place(task))
+            self.perform(release, &DirectoryDriver, Task::Place(task))
         };
         self.services.iter().map(place).collect()
     }
 
     fn switch(&self, release: &str) -> End {
-        self.perform(release, &Directory, Task::Switch(self.switch_task()))
+        self.perform(release, &DirectoryDriver, Task::Switch(self.switch_task()))
     }
 
     fn gate(&self, release: &str) -> End {
@@ -206,7 +207,7 @@ impl Site {
             check,
             switch: self.switch_task(),
         };
-        self.perform(release, &Health, Task::Health(task))
+        self.perform(release, &HealthGate, Task::Health(task))
     }
 
     /// Places, switches and checks, as an evaluation does; returns how the switch ended, or else what failed.

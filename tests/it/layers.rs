@@ -190,11 +190,11 @@ fn store_imports(source: &Source) -> Vec<Finding> {
 
 fn libraries_out_of_place(source: &Source) -> Vec<Finding> {
     let stem = source.path.trim_end_matches(".rs");
-    let allowed = |place: &&str| stem == *place || stem.starts_with(&format!("{place}/"));
+    let allowed = |place: &str| stem == place || stem.starts_with(&format!("{place}/"));
     let tokens = source.tokens();
     let mut found: Vec<Finding> = Vec::new();
     for (library, places) in LIBRARIES {
-        if places.iter().any(|place| allowed(&place)) {
+        if places.iter().any(|place| allowed(place)) {
             continue;
         }
         let mut named = tokens.iter().enumerate().filter(|(at, token)| {

@@ -2,6 +2,7 @@
 
 mod config;
 mod directory;
+mod examples;
 mod layers;
 mod release;
 mod source;

@@ -1,5 +1,6 @@
 //! Rust sources as the tests about the code see them: comments and literals blanked, tokens with lines, test modules
 //! marked. Knows no rule; `layers` and `spec` do.
+#![expect(clippy::unwrap_used, reason = "a test fails by a panic")]
 #![expect(
     clippy::disallowed_methods,
     reason = "effects: reads the sources of this repository"

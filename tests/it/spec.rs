@@ -1,5 +1,6 @@
 //! Specs and tests hold each other: every feature that is done names tests that exist, every rule of a spec page is
 //! cited by a test, every page belongs to a feature. Looks at names and citations, never at what a test asserts.
+#![expect(clippy::unwrap_used, reason = "a test fails by a panic")]
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -128,19 +129,19 @@ fn tests_of(source: &Source) -> Vec<Test> {
     let tokens = source.tokens();
     let text = |at: usize| tokens.get(at).map_or("", |token| token.text);
     let lines: Vec<&str> = source.text.lines().collect();
-    let (mut open, mut is_test, mut found): (Vec<Option<String>>, bool, Vec<Test>) =
-        (Vec::new(), false, Vec::new());
-    for at in 0..tokens.len() {
-        match text(at) {
+    let (mut open, mut found): (Vec<Option<String>>, Vec<Test>) = (Vec::new(), Vec::new());
+    let mut attribute: Option<usize> = None;
+    for (at, token) in tokens.iter().enumerate() {
+        match token.text {
             "{" if text(at.wrapping_sub(2)) == "mod" => open.push(Some(text(at - 1).to_owned())),
             "{" if text(at.wrapping_sub(3)) == "mod" => open.push(Some("$".to_owned())),
             "{" => open.push(None),
             "}" => drop(open.pop()),
             "#" if text(at + 1) == "[" && text(at + 2) == "test" && text(at + 3) == "]" => {
-                is_test = true
+                attribute = Some(token.line);
             }
-            "fn" if is_test => {
-                is_test = false;
+            "fn" if attribute.is_some() => {
+                let above = attribute.take().map_or(0, |line| line - 1);
                 let mut path = crate_path(source);
                 path.extend(open.iter().flatten().cloned());
                 path.push(if text(at + 1) == "$" {
@@ -148,11 +149,10 @@ fn tests_of(source: &Source) -> Vec<Test> {
                 } else {
                     text(at + 1).to_owned()
                 });
-                let line = tokens[at].line;
                 found.push(Test {
                     name: path.join("::"),
-                    cites: citations(&lines[..line - 1]),
-                    place: format!("{}:{line}", source.path),
+                    cites: citations(&lines[..above]),
+                    place: format!("{}:{}", source.path, token.line),
                 });
             }
             _ => {}
@@ -161,7 +161,7 @@ fn tests_of(source: &Source) -> Vec<Test> {
     found
 }
 
-/// What the doc comment at the end of `lines` cites, attributes passed over.
+/// What the doc comment at the end of `lines` cites; other attributes may stand below it.
 fn citations(lines: &[&str]) -> Vec<String> {
     let mut found: Vec<String> = lines
         .iter()

@@ -1,5 +1,6 @@
 //! `TestApp`: a project, a store and a home in a temporary directory, and the real program run there with a cleared
 //! environment. Never sleeps; knows no feature.
+#![expect(clippy::unwrap_used, reason = "a test fails by a panic")]
 #![expect(
     clippy::disallowed_methods,
     reason = "effects: writes projects and starts the program"
@@ -16,6 +17,7 @@ use tempfile::TempDir;
 /// A project and the program.
 pub(crate) struct TestApp {
     directory: TempDir,
+    store: PathBuf,
     variables: BTreeMap<String, String>,
 }
 
@@ -37,6 +39,7 @@ impl TestApp {
             std::fs::create_dir(directory.path().join(name)).unwrap();
         }
         Self {
+            store: directory.path().join("store"),
             directory,
             variables: BTreeMap::new(),
         }
@@ -75,7 +78,12 @@ impl TestApp {
 
     /// Returns the store's directory.
     pub(crate) fn store(&self) -> PathBuf {
-        self.directory.path().join("store")
+        self.store.clone()
+    }
+
+    /// Uses the store of another app from now on.
+    pub(crate) fn share_store(&mut self, other: &Self) {
+        self.store = other.store();
     }
 
     /// Writes a file and the directories above it.
@@ -223,3 +231,58 @@ pub(crate) const FILTERS: &[(&str, &str)] = &[
     (r"rel-\d{8}-\d{6}(\d{3})?", "[release]"),
     (r"\b\d+(\.\d+)? ?(ms|s|min)\b", "[time]"),
 ];
+
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_project_is_written_edited_and_read() {
+        let app = TestApp::with_config("project:\n  name: a\n");
+        app.edit("stagecraft.yml", "name: a", "name: b");
+        assert_eq!(app.read("stagecraft.yml"), "project:\n  name: b\n");
+        app.write("deep/down/file", "text");
+        assert!(app.exists("deep/down/file"));
+        app.remove("deep");
+        assert!(!app.exists("deep"));
+    }
+
+    #[test]
+    fn programs_see_only_the_variables_given_and_no_place_of_the_machine() {
+        let mut app = TestApp::new();
+        app.set("GREETING", "hello");
+        app.write_program(
+            "say",
+            "#!/bin/sh\necho $GREETING $PWD $HOME ${CARGO_MANIFEST_DIR-unset}\nexit 3\n",
+        );
+        let output = app.program("./say", &[]).expect(3);
+        assert_eq!(output.stdout, "hello [project] [temp]/home unset\n");
+    }
+
+    #[test]
+    fn the_program_runs_in_the_project_with_the_store() {
+        let (mut app, other) = (TestApp::new(), TestApp::new());
+        app.share_store(&other);
+        assert_eq!(app.store(), other.store());
+        assert_eq!(app.run(&["--version"]).succeed().stderr, "");
+    }
+
+    #[test]
+    fn a_copy_leaves_out_what_a_deploy_made() {
+        let app = TestApp::copy_of("docs/examples/hello");
+        assert!(app.exists("server/main.c") && !app.exists("deploy") && !app.exists("run"));
+    }
+
+    #[test]
+    fn stdout_is_read_as_one_document() {
+        let app = TestApp::new();
+        let output = app.program("echo", &[r#"{"a": 1}"#]).succeed();
+        assert_eq!(output.json()["a"], 1);
+    }
+
+    #[test]
+    fn filters_leave_digests_and_take_times_and_releases() {
+        insta::with_settings!({filters => FILTERS.to_vec()}, {
+            insta::assert_snapshot!("rel-20240102-030405678 of b3:12ab took 12 ms, 1.5s", @"[release] of b3:12ab took [time], [time]");
+        });
+    }
+}

@@ -42,24 +42,24 @@ pub(super) struct Draft<'a> {
 /// Reads one unfolding. Where a part has a fault, which is reported, the draft holds a default.
 pub(super) fn read<'a>(
     template: Template<'a>,
-    binding: Binding<'_>,
+    binding: &Binding<'_>,
     pools: &BTreeSet<&str>,
     faults: &mut Faults,
 ) -> Draft<'a> {
     let view = template.view;
     let mut reserved = BTreeMap::new();
-    let command = command(view, &binding, &mut reserved, faults);
+    let command = command(view, binding, &mut reserved, faults);
     let root = root(view, &mut reserved, faults);
     let config = OperationConfig {
         at: view.key_at(),
         description: view.text_of("description").map(|text| binding.fill(text)),
         command,
-        workdir: paths::workdir(template, &binding, faults),
-        inputs: paths::inputs(template, &binding, faults),
-        outputs: paths::outputs(template, &binding, faults),
+        workdir: paths::workdir(template, binding, faults),
+        inputs: paths::inputs(template, binding, faults),
+        outputs: paths::outputs(template, binding, faults),
         needs: Vec::new(),
         tools: variables::tools(view, faults),
-        env: variables::env(view, &binding, faults),
+        env: variables::env(view, binding, faults),
         pass_env: variables::pass_env(view, faults),
         timeout: timeout(view, faults),
         retries: view.integer_of("retries").unwrap_or(0),
@@ -72,7 +72,7 @@ pub(super) fn read<'a>(
     Draft {
         name: None,
         config,
-        wanted: needs::read(view, &binding, faults),
+        wanted: needs::read(view, binding, faults),
         root,
     }
 }
