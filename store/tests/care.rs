@@ -1,4 +1,6 @@
 //! gc, verify and usage.
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+#![expect(clippy::disallowed_methods, reason = "effects: tests of files")]
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;

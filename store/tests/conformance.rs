@@ -1,4 +1,5 @@
 //! The contract of `Disk`, kept by the real one and the simulated one alike.
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::io::{ErrorKind, Read};
 use std::time::{Duration, SystemTime};

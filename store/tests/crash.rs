@@ -1,4 +1,5 @@
 //! Crashes and faults at every disk call of a workload, on a disk that forgets what was not synced.
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::sync::Arc;
 

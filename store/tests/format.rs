@@ -1,4 +1,5 @@
 //! The format: golden vectors, properties, and the tree encoding against an independent protobuf.
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::collections::BTreeMap;
 

@@ -1,4 +1,6 @@
 //! Opening, adding, finding, rooting, on the real disk.
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+#![expect(clippy::disallowed_methods, reason = "effects: tests of files")]
 
 use std::fs;
 use std::os::unix::fs::MetadataExt;

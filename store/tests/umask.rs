@@ -1,5 +1,7 @@
 //! What depends on the umask and what does not. A binary of its own with one test: the umask
 //! belongs to the process.
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+#![expect(clippy::disallowed_methods, reason = "effects: tests of files")]
 
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
@@ -52,8 +54,8 @@ fn umask_changes_no_object_and_shares_a_store() {
         let out = top.path().join(format!("out-{bits:o}"));
         store.export(&tree.digest, &out, ExportMode::Copy).unwrap();
         assert_eq!(modes(&out), [0o755, 0o644, 0o755]);
-        let made = store.materialise(&tree.digest).unwrap();
-        assert_eq!(modes(&made), [0o555, 0o444, 0o555]);
+        let unpacked = store.materialise(&tree.digest).unwrap();
+        assert_eq!(modes(&unpacked), [0o555, 0o444, 0o555]);
         seen.push(tree);
         let layout = store.root_path().join("v1");
         let mode = |path: &str| fs::metadata(layout.join(path)).unwrap().mode() & 0o777;

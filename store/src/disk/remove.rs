@@ -91,6 +91,7 @@ fn move_up(
 }
 
 #[cfg(test)]
+#[expect(clippy::disallowed_methods, reason = "effects: tests of files")]
 mod tests {
     use super::*;
 
