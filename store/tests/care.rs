@@ -106,19 +106,20 @@ impl Place {
         report.damage.into_iter().map(plain).collect()
     }
 
-    fn rot(&self, path: &Path) {
-        let mut bytes = fs::read(path).unwrap();
-        bytes[0] ^= 1;
-        fs::set_permissions(path, fs::Permissions::from_mode(0o644)).unwrap();
-        fs::write(path, bytes).unwrap();
-        let time = SystemTime::UNIX_EPOCH + Duration::from_secs(1);
-        fs::File::open(path).unwrap().set_modified(time).unwrap();
-    }
-
     fn relative(&self, path: &Path) -> String {
         let path = path.strip_prefix(self.layout()).unwrap();
         path.to_str().unwrap().to_owned()
     }
+}
+
+/// Alters a byte and puts the time back, as a bad medium would.
+fn rot(path: &Path) {
+    let mut bytes = fs::read(path).unwrap();
+    bytes[0] ^= 1;
+    fs::set_permissions(path, fs::Permissions::from_mode(0o644)).unwrap();
+    fs::write(path, bytes).unwrap();
+    let time = SystemTime::UNIX_EPOCH + Duration::from_secs(1);
+    fs::File::open(path).unwrap().set_modified(time).unwrap();
 }
 
 /// spec: store/care R1, store/care R2, store/care R4, store/care R5
@@ -329,9 +330,9 @@ fn verify_finds_and_mends_every_kind_of_damage() {
     assert_eq!(place.damage(), []);
 
     let blob = place.file("cas", &Object::of(&content("a")).digest);
-    place.rot(&blob);
+    rot(&blob);
     let twin = place.file("casx", &Object::of(&content("b")).digest);
-    place.rot(&twin);
+    rot(&twin);
     let record = place.file("results", &key("c").0);
     fs::write(&record, "torn").unwrap();
     let history = place.file("history", HistoryKey::new("shop", "c").digest());

@@ -312,7 +312,11 @@ fn incomplete_results_are_not_published() {
         }
         other => panic!("{other:?}"),
     }
-    assert_eq!(store.usage().unwrap().results.count, 0);
+    let history = vec![(HistoryKey::new("shop", "css"), absent.digest)];
+    let refused = store.commit(vec![], vec![], history);
+    assert!(matches!(refused, Err(StoreError::Absent { .. })));
+    let usage = store.usage().unwrap();
+    assert_eq!((usage.results.count, usage.history.count), (0, 0));
     let mut batch = store.batch();
     batch.put(b"absent").unwrap();
     store
