@@ -45,6 +45,7 @@ pub(super) fn suggest<'a>(
 mod tests {
     use super::*;
 
+    /// spec: config/diagnostics R6
     #[test]
     fn the_fewest_edits_win_and_far_names_are_not_offered() {
         let known = ["inputs", "outputs", "needs", "env"];
@@ -56,6 +57,7 @@ mod tests {
         assert_eq!(nearest("b", ["a", "c"]), None);
     }
 
+    /// spec: config/diagnostics R6
     #[test]
     fn without_a_near_name_the_short_list_is_shown() {
         assert_eq!(
