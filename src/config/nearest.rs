@@ -11,7 +11,7 @@ pub(super) fn nearest<'a>(
     let mut best: Option<(usize, &'a str)> = None;
     for candidate in candidates {
         // The length differs by at most the number of edits: most candidates end here.
-        if candidate.len().abs_diff(text.len()) > limit * 4 {
+        if candidate.chars().count().abs_diff(length) > limit {
             continue;
         }
         let edits = strsim::osa_distance(text, candidate);

@@ -158,7 +158,7 @@ fn a_text_that_is_not_one_plain_document_is_refused() {
     compare("err-yaml-", faults);
 }
 
-/// spec: config/shapes R1, config/shapes R2, config/shapes R3, config/shapes R4, config/shapes R5, config/diagnostics R1
+/// spec: config/shapes R1, config/shapes R2, config/shapes R3, config/shapes R4, config/shapes R5, config/shapes R8, config/diagnostics R1
 #[test]
 fn unknown_keys_wrong_sorts_and_bad_values_are_refused() {
     compare("err-shape-", faults);
