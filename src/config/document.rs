@@ -28,7 +28,7 @@ pub struct Requests {
 /// Everything that `parse` needs.
 #[derive(Debug, Clone)]
 pub struct Source {
-    /// `stagecraft.yml`.
+    /// `stagecraft.yml`; it stands in the project root.
     pub main: Document,
     /// The files that `project.include` matches, sorted by path.
     pub included: Vec<Document>,
