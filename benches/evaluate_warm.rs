@@ -3,6 +3,10 @@
 
 #[path = "harness.rs"]
 mod harness;
+#[path = "programs.rs"]
+mod programs;
+#[path = "seeded.rs"]
+mod seeded;
 #[path = "workload.rs"]
 mod workload;
 
@@ -12,9 +16,9 @@ use workload::{Shape, Workload, stat_all};
 const LARGE: usize = 10_000;
 
 fn main() {
-    let ninja = harness::is_installed("ninja");
+    let ninja = programs::is_installed("ninja");
     if !ninja {
-        harness::note("ninja is not installed: compared with the stat floor only");
+        programs::note("ninja is not installed: compared with the stat floor only");
     }
     for size in harness::sizes(&[1_000, LARGE]) {
         for shape in [Shape::Wide, Shape::Dag] {
@@ -30,12 +34,12 @@ fn measure(workload: &Workload, ninja: bool, size: usize) {
     }
     let files = workload.files();
     let mut contenders = vec![Contender::new("stagecraft build", None, || {
-        workload.stagecraft(&["build", "--all"])
+        workload.stagecraft(&["build", "--all"]);
     })];
     if ninja {
         let target = if size >= LARGE { 0.6 } else { 0.9 };
         contenders.push(Contender::new("ninja", Some(target), || {
-            workload.ninja_run(&[])
+            workload.ninja_run(&[]);
         }));
     }
     let floor = (size >= LARGE).then_some(1.5);

@@ -1,11 +1,11 @@
 //! Measures contenders in turns (A B A B …), so that a busy machine slows all of them, and prints medians and ratios.
 //! Shared by the benches through `#[path]`; claims nothing about figures of another run.
-#![expect(clippy::disallowed_methods, reason = "effects: clock, processes")]
+#![expect(clippy::disallowed_methods, reason = "effects: clock, arguments")]
 #![expect(clippy::print_stdout, reason = "a bench prints what it measured")]
 
-use std::path::Path;
-use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
+
+use tempfile::TempDir;
 
 /// How many rounds a measured run takes; odd, so that the median is one of them.
 const ROUNDS: usize = 9;
@@ -92,32 +92,7 @@ fn show(time: Duration) -> String {
     }
 }
 
-/// Prints a line about the run, such as a peer that is not installed.
-pub(crate) fn note(text: &str) {
-    println!("  note: {text}");
-}
-
-/// Returns whether a program can be started.
-pub(crate) fn is_installed(program: &str) -> bool {
-    Command::new(program)
-        .arg("--version")
-        .stdin(Stdio::null())
-        .output()
-        .is_ok_and(|output| output.status.success())
-}
-
-/// Runs a program in a directory and insists on success.
-pub(crate) fn run(directory: &Path, program: &str, arguments: &[&str]) {
-    let output = Command::new(program)
-        .args(arguments)
-        .current_dir(directory)
-        .stdin(Stdio::null())
-        .output()
-        .unwrap_or_else(|error| panic!("cannot start {program}: {error}"));
-    assert!(
-        output.status.success(),
-        "{program} {arguments:?}: {}\n{}",
-        output.status,
-        String::from_utf8_lossy(&output.stderr)
-    );
+/// Returns an empty directory on the file system of the build directory; `/tmp` may be memory.
+pub(crate) fn scratch() -> TempDir {
+    tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("the build directory can be written")
 }

@@ -6,23 +6,24 @@
 
 #[path = "harness.rs"]
 mod harness;
-#[expect(dead_code, reason = "this bench needs no project")]
-#[path = "workload.rs"]
-mod workload;
+#[path = "programs.rs"]
+mod programs;
+#[path = "seeded.rs"]
+mod seeded;
 
 use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use harness::Contender;
+use seeded::Seeded;
 use stagecraft_store::{Digest, Hasher, ImportRules, Store};
-use workload::Seeded;
 
 const PIECE: usize = 4 << 20;
 const TARGET: f64 = 1.0 / 0.9;
 
 fn main() {
-    let directory = workload::scratch();
+    let directory = harness::scratch();
     large_file(
         directory.path(),
         if harness::is_measuring() {
@@ -52,12 +53,12 @@ fn large_file(directory: &Path, size: usize) {
         }
         std::hint::black_box(hasher.finish());
     });
-    let peer = if harness::is_installed("b3sum") {
+    let peer = if programs::is_installed("b3sum") {
         Contender::new("b3sum", Some(TARGET), || {
-            harness::run(directory, "b3sum", &["large"])
+            programs::run(directory, "b3sum", &["large"]);
         })
     } else {
-        harness::note("b3sum is not installed: compared with one call over the bytes in memory");
+        programs::note("b3sum is not installed: compared with one call over the bytes in memory");
         Contender::new("bytes in memory", None, || {
             std::hint::black_box(Digest::of(&bytes));
         })

@@ -4,6 +4,10 @@
 
 #[path = "harness.rs"]
 mod harness;
+#[path = "programs.rs"]
+mod programs;
+#[path = "seeded.rs"]
+mod seeded;
 #[path = "workload.rs"]
 mod workload;
 
@@ -14,30 +18,32 @@ use workload::{Shape, Workload, stat_all};
 const TARGET: f64 = 0.4;
 
 fn main() {
-    let ninja = harness::is_installed("ninja");
+    let ninja = programs::is_installed("ninja");
     if !ninja {
-        harness::note("ninja is not installed: compared with the stat floor only");
+        programs::note("ninja is not installed: compared with the stat floor only");
     }
     for size in harness::sizes(&[1_000, 10_000]) {
-        let workload = Workload::new(Shape::Wide, size);
-        measure(&workload, "nothing built", ninja, size);
-        workload.stagecraft(&["build", "--all"]);
-        if ninja {
-            workload.ninja_run(&[]);
+        for shape in [Shape::Wide, Shape::Dag] {
+            let workload = Workload::new(shape, size);
+            measure(&workload, "nothing built", ninja, size);
+            workload.stagecraft(&["build", "--all"]);
+            if ninja {
+                workload.ninja_run(&[]);
+            }
+            measure(&workload, "all built", ninja, size);
         }
-        measure(&workload, "all built", ninja, size);
     }
 }
 
 fn measure(workload: &Workload, state: &str, ninja: bool, size: usize) {
     let files = workload.files();
     let mut contenders = vec![Contender::new("stagecraft plan", None, || {
-        workload.stagecraft(&["plan", "--all"])
+        workload.stagecraft(&["plan", "--all"]);
     })];
     if ninja {
         let target = (size >= 10_000).then_some(TARGET);
         contenders.push(Contender::new("ninja -n", target, || {
-            workload.ninja_run(&["-n"])
+            workload.ninja_run(&["-n"]);
         }));
     }
     contenders.push(Contender::new("stat floor", None, || stat_all(&files)));

@@ -5,22 +5,21 @@
 
 #[path = "harness.rs"]
 mod harness;
-#[expect(dead_code, reason = "this bench needs no project")]
-#[path = "workload.rs"]
-mod workload;
+#[path = "seeded.rs"]
+mod seeded;
 
 use std::fs::File;
 
 use harness::Contender;
+use seeded::Seeded;
 use stagecraft_store::Store;
-use workload::Seeded;
 
 const SIZE: usize = 4096;
 const TARGET: f64 = 1.5;
 
 fn main() {
     for count in harness::sizes(&[10_000]) {
-        let directory = workload::scratch();
+        let directory = harness::scratch();
         let store = Store::open(&directory.path().join("store")).unwrap();
         let (mut ours, mut theirs) = (Seeded::new(1), Seeded::new(2));
         let mut round = 0;

@@ -12,6 +12,8 @@ use std::path::{Path, PathBuf};
 use tempfile::TempDir;
 
 use crate::harness;
+use crate::programs;
+use crate::seeded::Seeded;
 
 /// How operations depend on each other.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,43 +34,9 @@ pub(crate) struct Workload {
     operations: usize,
 }
 
-/// Returns an empty directory on the file system of the build directory; `/tmp` may be memory.
-pub(crate) fn scratch() -> TempDir {
-    tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap()
-}
-
-/// Xorshift: the same numbers on every machine.
-pub(crate) struct Seeded(u64);
-
-impl Seeded {
-    pub(crate) fn new(seed: u64) -> Self {
-        Self(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1)
-    }
-
-    pub(crate) fn next(&mut self) -> u64 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        self.0
-    }
-
-    /// Returns a number below `end`.
-    pub(crate) fn below(&mut self, end: usize) -> usize {
-        usize::try_from(self.next() % u64::try_from(end).unwrap()).unwrap()
-    }
-
-    pub(crate) fn bytes(&mut self, length: usize) -> Vec<u8> {
-        let mut bytes: Vec<u8> = (0..length.div_ceil(8))
-            .flat_map(|_| self.next().to_le_bytes())
-            .collect();
-        bytes.truncate(length);
-        bytes
-    }
-}
-
 impl Workload {
     pub(crate) fn new(shape: Shape, operations: usize) -> Self {
-        let directory = scratch();
+        let directory = harness::scratch();
         let workload = Self {
             directory,
             shape,
@@ -77,7 +45,7 @@ impl Workload {
         let project = workload.project();
         std::fs::create_dir_all(&project).unwrap();
         let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("benches/step.c");
-        harness::run(
+        programs::run(
             &project,
             "cc",
             &["-O2", "-static", "-o", "step", source.to_str().unwrap()],
@@ -120,14 +88,14 @@ impl Workload {
         let store = self.directory.path().join("store");
         let mut all = vec!["--store", store.to_str().unwrap(), "--jobs", "2"];
         all.extend(arguments);
-        harness::run(&self.project(), env!("CARGO_BIN_EXE_stagecraft"), &all);
+        programs::run(&self.project(), env!("CARGO_BIN_EXE_stagecraft"), &all);
     }
 
     /// Runs `ninja` in the project.
     pub(crate) fn ninja_run(&self, arguments: &[&str]) {
         let mut all = vec!["-j2", "--quiet"];
         all.extend(arguments);
-        harness::run(&self.project(), "ninja", &all);
+        programs::run(&self.project(), "ninja", &all);
     }
 
     fn sources(&self, operation: usize) -> Vec<String> {
@@ -144,7 +112,9 @@ impl Workload {
         }
         let above = operation / width * width - width;
         let mut random = Seeded::new(u64::try_from(operation).unwrap());
-        let mut needs: Vec<usize> = (0..NEEDS).map(|_| above + random.below(width)).collect();
+        let mut needs: Vec<usize> = (0..NEEDS)
+            .map(|_| above + below(&mut random, width))
+            .collect();
         needs.sort_unstable();
         needs.dedup();
         needs
@@ -158,9 +128,9 @@ impl Workload {
             std::fs::create_dir_all(project.join(format!("src/{operation:05}"))).unwrap();
             for path in self.sources(operation) {
                 let mut text = format!("# a comment of {path}\n");
-                let length = 1024 + random.below(3072);
+                let length = 1024 + below(&mut random, 3072);
                 while text.len() < length {
-                    writeln!(text, "{:016x} {:016x}", random.next(), random.next()).unwrap();
+                    writeln!(text, "{}", hex(&random.bytes(16))).unwrap();
                 }
                 std::fs::write(project.join(path), text).unwrap();
             }
@@ -176,10 +146,9 @@ impl Workload {
                 .iter()
                 .map(|need| format!("op-{need:05}: need/{need:05}"))
                 .collect();
-            let read: String = needs
-                .iter()
-                .map(|need| format!(", need/{need:05}/{need:05}"))
-                .collect();
+            let read = needs.iter().fold(String::new(), |text, need| {
+                text + &format!(", need/{need:05}/{need:05}")
+            });
             writeln!(
                 text,
                 "  op-{n:05}:\n    command: [./step, \"{n:05}\", {sources}{read}]"
@@ -200,11 +169,9 @@ impl Workload {
     fn ninja(&self) -> String {
         let mut text = "rule step\n  command = ./step $out $in\n".to_owned();
         for n in 0..self.operations {
-            let needs: String = self
-                .needs(n)
-                .iter()
-                .map(|need| format!(" out/{need:05}"))
-                .collect();
+            let needs = self.needs(n).iter().fold(String::new(), |text, need| {
+                text + &format!(" out/{need:05}")
+            });
             writeln!(
                 text,
                 "build out/{n:05}: step {}{needs} | step",
@@ -230,4 +197,15 @@ pub(crate) fn stat_all(files: &[PathBuf]) {
         stat(right) + other.join().unwrap()
     });
     std::hint::black_box(found);
+}
+
+fn below(random: &mut Seeded, end: usize) -> usize {
+    usize::try_from(random.next() % u64::try_from(end).unwrap()).unwrap()
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::new(), |mut text, byte| {
+        write!(text, "{byte:02x}").unwrap();
+        text
+    })
 }
