@@ -62,7 +62,8 @@ pub(crate) fn compare(title: &str, mut contenders: Vec<Contender<'_>>) {
         let middle = median(times);
         let (least, most) = (times[0], times[times.len() - 1]);
         let ratio = first.as_secs_f64() / middle.as_secs_f64();
-        let target = contender.target.map_or(String::new(), |target| {
+        let judged = contender.target.filter(|_| is_measuring());
+        let target = judged.map_or(String::new(), |target| {
             format!(
                 "  ratio {ratio:.2}, target {target:.2}: {}",
                 if ratio <= target { "met" } else { "MISSED" }
