@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
 use stagecraft::evaluate::Cause;
-use stagecraft::providers::directory::live;
+use stagecraft::providers::directory::{self, live};
 
 use super::{End, Site, link, release};
 
@@ -311,4 +311,23 @@ fn a_reader_never_meets_anything_but_a_whole_release() {
     });
     assert!(reads > 0);
     assert_eq!(site.read("current/site/index.html"), "30");
+}
+
+/// spec: deploy/directory R15
+#[test]
+fn drift_is_said_and_left_alone() {
+    let site = Site::new("one");
+    let drift = || directory::drift("deploy", &site.project(), &site.store).unwrap();
+    assert_eq!(drift(), None);
+    assert_eq!(site.deploy(&release(1)), End::Done);
+    assert_eq!(drift(), None);
+    let page = site.path("current/site/index.html");
+    fs::remove_file(&page).unwrap();
+    fs::write(&page, "two").unwrap();
+    assert_eq!(drift().unwrap(), "service `site`: `index.html` was changed");
+    assert_eq!(fs::read_to_string(&page).unwrap(), "two");
+    fs::remove_file(site.path("current/site")).unwrap();
+    assert_eq!(drift().unwrap(), "the link of service `site` was changed");
+    fs::remove_file(site.path("current/.stagecraft")).unwrap();
+    assert_eq!(drift().unwrap(), "the live release has no record");
 }

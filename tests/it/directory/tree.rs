@@ -56,7 +56,7 @@ fn a_tree_is_a_faithful_read_only_copy() {
 fn a_tree_shares_no_inode_with_the_store() {
     let site = Site::new("hello");
     site.deploy(&release(1));
-    let theirs = inodes(&site.directory.path().join("store"));
+    let theirs = inodes(&site.root.join("store"));
     let ours = inodes(&site.path("trees"));
     assert!(!theirs.is_empty() && !ours.is_empty());
     assert!(ours.iter().all(|inode| !theirs.contains(inode)));
