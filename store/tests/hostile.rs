@@ -9,7 +9,7 @@ use std::os::unix::fs::{PermissionsExt, symlink};
 use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{CWD, Mode, mkfifoat};
+use rustix::fs::{CWD, Mode, RenameFlags, mkfifoat, renameat_with};
 use stagecraft_store::{
     Digest, Directory, ExportMode, ImportRules, Node, Object, Store, StoreError,
 };
@@ -146,16 +146,14 @@ fn a_directory_swapped_for_a_link_is_not_followed() {
     let outside = place.top.path().join("outside");
     fs::create_dir(&outside).unwrap();
     fs::write(outside.join("secret"), "secret").unwrap();
-    let (sub, away) = (place.source.join("sub"), place.source.join("away"));
+    let (sub, link) = (place.source.join("sub"), place.top.path().join("link"));
     fs::write(sub.join("secret"), "public").unwrap();
+    symlink(&outside, &link).unwrap();
     let stop = std::sync::atomic::AtomicBool::new(false);
     std::thread::scope(|scope| {
         scope.spawn(|| {
             while !stop.load(std::sync::atomic::Ordering::Relaxed) {
-                fs::rename(&sub, &away).unwrap();
-                symlink(&outside, &sub).unwrap();
-                fs::remove_file(&sub).unwrap();
-                fs::rename(&away, &sub).unwrap();
+                renameat_with(CWD, &sub, CWD, &link, RenameFlags::EXCHANGE).unwrap();
             }
         });
         for _ in 0..300 {
