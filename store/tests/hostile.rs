@@ -14,6 +14,15 @@ use stagecraft_store::{
     Digest, Directory, ExportMode, ImportRules, Node, Object, Store, StoreError,
 };
 
+/// Ends a thread also when the test fails, so that a failure is not a hang.
+struct Stop<'a>(&'a std::sync::atomic::AtomicBool);
+
+impl Drop for Stop<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, std::sync::atomic::Ordering::Relaxed);
+    }
+}
+
 struct Place {
     top: tempfile::TempDir,
     store: Store,
@@ -151,6 +160,7 @@ fn a_directory_swapped_for_a_link_is_not_followed() {
     symlink(&outside, &link).unwrap();
     let stop = std::sync::atomic::AtomicBool::new(false);
     std::thread::scope(|scope| {
+        let _stop = Stop(&stop);
         scope.spawn(|| {
             while !stop.load(std::sync::atomic::Ordering::Relaxed) {
                 renameat_with(CWD, &sub, CWD, &link, RenameFlags::EXCHANGE).unwrap();
@@ -164,7 +174,6 @@ fn a_directory_swapped_for_a_link_is_not_followed() {
                 "{imported:?}"
             );
         }
-        stop.store(true, std::sync::atomic::Ordering::Relaxed);
     });
 }
 
