@@ -142,9 +142,9 @@ pub(crate) fn enter(view: &View) -> Result<(), Refusal> {
     root.devices()?;
     root.processes()?;
     root.configuration(view.network)?;
+    root.scratch("tmp")?;
     root.files(view)?;
     root.tools(view)?;
-    root.scratch("tmp")?;
     root.directory(Path::new(HOME))?;
     root.directory(Path::new(BUILD))?;
     if let Some(tree) = &view.tree {
