@@ -216,7 +216,7 @@ fn read(store: &Store, tree: &Digest, prefix: &str, files: &mut BTreeMap<String,
             Node::Symlink { target } => drop(files.insert(path, format!("-> {target}"))),
             Node::File { object, .. } => {
                 let bytes = store.read(&object.digest).unwrap().unwrap();
-                files.insert(path, String::from_utf8(bytes).unwrap());
+                files.insert(path, String::from_utf8_lossy(&bytes).into_owned());
             }
         }
     }
