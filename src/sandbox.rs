@@ -56,7 +56,12 @@ impl Sandbox {
     /// Returns a sandbox for `project` that starts `helper`, which is this very program, around each command.
     ///
     /// `level` is the one to use, none for the highest that works; below `require` nothing runs.
-    pub fn new(project: &Path, helper: &Path, level: Option<u8>, require: u8) -> Result<Self, SandboxError> {
+    pub fn new(
+        project: &Path,
+        helper: &Path,
+        level: Option<u8>,
+        require: u8,
+    ) -> Result<Self, SandboxError> {
         match level.unwrap_or(0).max(require) {
             0 | 2 => {}
             1 if level != Some(1) => {}
@@ -82,11 +87,16 @@ impl Sandbox {
 
     /// Returns the one command that would raise the level of this machine, if it is lower than wanted and one is known.
     pub fn raise_hint(&self) -> Option<String> {
-        if self.level == Some(0) || self.detected().level == 2 { None } else { level::raise_hint() }
+        if self.level == Some(0) || self.detected().level == 2 {
+            None
+        } else {
+            level::raise_hint()
+        }
     }
 
     fn detected(&self) -> &Detected {
-        self.detected.get_or_init(|| level::detect(&self.helper, &self.project))
+        self.detected
+            .get_or_init(|| level::detect(&self.helper, &self.project))
     }
 
     /// Returns the level to run at, or why nothing may run.
@@ -96,13 +106,19 @@ impl Sandbox {
         if reached >= wanted {
             return Ok(reached);
         }
-        let asked = if self.level == Some(wanted) { "level" } else { "require" };
+        let asked = if self.level == Some(wanted) {
+            "level"
+        } else {
+            "require"
+        };
         let message = match (self.level, &self.detected) {
             (Some(level), _) if level < self.require => {
                 format!("sandbox.level is {level}, and sandbox.require is {wanted}")
             }
             (_, detected) => {
-                let obstacle = detected.get().and_then(|detected| detected.obstacle.as_deref());
+                let obstacle = detected
+                    .get()
+                    .and_then(|detected| detected.obstacle.as_deref());
                 let obstacle = obstacle.unwrap_or("unknown reason");
                 format!("sandbox level {wanted} is not to be had on this machine: {obstacle}")
             }
@@ -111,18 +127,32 @@ impl Sandbox {
             Some(command) => format!("run `{command}`, or lower sandbox.{asked}"),
             None => format!("lower sandbox.{asked}"),
         };
-        Err(Failure { cause: Cause::Sandbox, message, hint: Some(hint) })
+        Err(Failure {
+            cause: Cause::Sandbox,
+            message,
+            hint: Some(hint),
+        })
     }
 }
 
 impl Executor for Sandbox {
-    fn probe(&self, _action: &Action<'_>, _context: &ExecutionContext<'_>) -> Result<Observed, Failure> {
+    fn probe(
+        &self,
+        _action: &Action<'_>,
+        _context: &ExecutionContext<'_>,
+    ) -> Result<Observed, Failure> {
         // Only verified operations are asked, and none runs here.
-        Ok(Observed::Differs("a command runs when its key is not in the store".to_owned()))
+        Ok(Observed::Differs(
+            "a command runs when its key is not in the store".to_owned(),
+        ))
     }
 
     fn execute(&self, action: &Action<'_>, context: &ExecutionContext<'_>) -> Completion {
-        let failed = |failure| Completion::Failed { failure, log: Vec::new(), level: None };
+        let failed = |failure| Completion::Failed {
+            failure,
+            log: Vec::new(),
+            level: None,
+        };
         let Task::Run(task) = &action.task else {
             return failed(Failure {
                 cause: Cause::Machine,

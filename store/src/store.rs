@@ -1,0 +1,334 @@
+//! The store itself: opening it, its locks, its temporary files. What it does with bytes is in
+//! `read`, `batch`, `commit`, `export`, `gc` and `verify`.
+#![expect(
+    clippy::disallowed_methods,
+    reason = "effects: looks whether there is a store"
+)]
+
+use std::fmt;
+use std::io::{self, ErrorKind, Read};
+use std::os::fd::OwnedFd;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard};
+
+use crate::disk::{Change, Disk, HostDisk, Scope, WriteMode};
+use crate::error::{StoreError, at};
+use crate::layout::{FORMAT, FORMAT_TEXT, LAYOUT, LOCK};
+use crate::lock;
+use crate::owner::{self, Owner, made};
+
+/// Up to this many paths are synced one by one; more go with everything else on the file system,
+/// which costs about as much as a few of them.
+const FEW: usize = 8;
+
+/// A content-addressed store.
+///
+/// Several processes may use one at the same time; each open store holds a shared lock, so that gc,
+/// which needs the exclusive one, never runs beside it. All methods may be called from many threads.
+#[derive(Debug)]
+pub struct Store {
+    pub(crate) inner: Arc<Inner>,
+}
+
+/// What a store shares with its batches and scratch directories.
+pub(crate) struct Inner {
+    pub(crate) disk: Arc<dyn Disk>,
+    pub(crate) host: Option<Host>,
+    writable: bool,
+    /// Held shared by every operation, exclusively by gc.
+    pub(crate) gate: RwLock<()>,
+    /// Cloned by every batch and scratch directory, so that gc can see whether there are any.
+    pub(crate) activity: Arc<()>,
+    owner: Mutex<Option<Owner>>,
+    counter: AtomicU64,
+}
+
+/// Where the store lies on this machine.
+pub(crate) struct Host {
+    pub(crate) root: PathBuf,
+    pub(crate) layout: PathBuf,
+    pub(crate) disk: Arc<HostDisk>,
+    /// Holds the shared lock; a store that came without a lock file is read without one.
+    pub(crate) lock: Option<OwnedFd>,
+}
+
+impl fmt::Debug for Inner {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Inner")
+            .field("root", &self.host.as_ref().map(|host| &host.root))
+            .field("writable", &self.writable)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Store {
+    /// Opens the store in `root`, which is made if it is not there. Waits while a gc runs. Removes
+    /// temporary files of dead processes.
+    pub fn open(root: &Path) -> Result<Self, StoreError> {
+        let root = std::path::absolute(root).map_err(at(root))?;
+        let layout = root.join(LAYOUT);
+        let disk = Arc::new(HostDisk::create(&layout).map_err(at(&layout))?);
+        let lock = disk.handle_or_new(LOCK).map_err(at(LOCK))?;
+        if !lock::share(&lock).map_err(|error| at(LOCK)(error.into()))? {
+            return Err(StoreError::InUse);
+        }
+        let host = Host {
+            root,
+            layout,
+            disk: Arc::clone(&disk),
+            lock: Some(lock),
+        };
+        Self::start(disk, Some(host))
+    }
+
+    /// Opens the store in `root` for reading, or returns `None` when there is none. Never writes a
+    /// byte and never makes a file; every method that would is refused with `ReadOnly`.
+    pub fn open_existing(root: &Path) -> Result<Option<Self>, StoreError> {
+        let root = std::path::absolute(root).map_err(at(root))?;
+        let layout = root.join(LAYOUT);
+        match std::fs::symlink_metadata(layout.join(FORMAT)) {
+            Err(error)
+                if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) =>
+            {
+                return Ok(None);
+            }
+            found => found.map_err(at(FORMAT))?,
+        };
+        let disk = Arc::new(HostDisk::new(&layout).map_err(at(&layout))?);
+        let lock = match disk.handle(LOCK) {
+            Err(error) if error.kind() == ErrorKind::NotFound => None,
+            opened => Some(opened.map_err(at(LOCK))?),
+        };
+        if let Some(lock) = &lock
+            && !lock::share(lock).map_err(|error| at(LOCK)(error.into()))?
+        {
+            return Err(StoreError::InUse);
+        }
+        let host = Host {
+            root,
+            layout,
+            disk: Arc::clone(&disk),
+            lock,
+        };
+        let inner = Inner::new(disk, Some(host), false);
+        inner.check_format()?;
+        Ok(Some(Self {
+            inner: Arc::new(inner),
+        }))
+    }
+
+    /// Opens the store on `disk`, without locks: one store per disk at a time. For tests.
+    pub fn on(disk: Arc<dyn Disk>) -> Result<Self, StoreError> {
+        Self::start(disk, None)
+    }
+
+    fn start(disk: Arc<dyn Disk>, host: Option<Host>) -> Result<Self, StoreError> {
+        let inner = Inner::new(disk, host, true);
+        if !inner.check_format()? {
+            inner.create()?;
+        }
+        owner::reap(&*inner.disk, inner.host_disk(), None).map_err(at(crate::layout::TMP))?;
+        Ok(Self {
+            inner: Arc::new(inner),
+        })
+    }
+
+    /// Returns the absolute path given to `open`; empty for a store that is not on this machine.
+    pub fn root_path(&self) -> &Path {
+        self.inner
+            .host
+            .as_ref()
+            .map_or(Path::new(""), |host| &host.root)
+    }
+}
+
+impl Inner {
+    fn new(disk: Arc<dyn Disk>, host: Option<Host>, writable: bool) -> Self {
+        Self {
+            disk,
+            host,
+            writable,
+            gate: RwLock::new(()),
+            activity: Arc::new(()),
+            owner: Mutex::new(None),
+            counter: AtomicU64::new(0),
+        }
+    }
+
+    pub(crate) fn host_disk(&self) -> Option<&HostDisk> {
+        self.host.as_ref().map(|host| &*host.disk)
+    }
+
+    /// Returns whether the format is ours; false when there is none yet.
+    fn check_format(&self) -> Result<bool, StoreError> {
+        let Some(bytes) = self.file(FORMAT)? else {
+            return Ok(false);
+        };
+        if bytes == FORMAT_TEXT.as_bytes() {
+            return Ok(true);
+        }
+        let text = String::from_utf8_lossy(&bytes);
+        let first = text.lines().next().unwrap_or_default();
+        let version = first.strip_prefix("stagecraft store ");
+        match version.and_then(|version| version.parse::<u32>().ok()) {
+            Some(2..) => Err(StoreError::Newer {
+                found: first.to_owned(),
+            }),
+            Some(_) | None => Err(StoreError::Format),
+        }
+    }
+
+    /// Makes an empty store; `FORMAT` comes last and whole.
+    fn create(&self) -> Result<(), StoreError> {
+        for area in crate::layout::SHARDED {
+            self.ensure_dir(area)?;
+        }
+        for area in [
+            crate::layout::ROOTS,
+            crate::layout::TREES,
+            crate::layout::TRASH,
+        ] {
+            self.ensure_dir(area)?;
+        }
+        let temporary = self.write_record(FORMAT_TEXT.as_bytes())?;
+        self.sync(vec![temporary.clone(), String::new()])?;
+        self.rename(&temporary, FORMAT)?;
+        self.sync(vec![String::new()])
+    }
+
+    /// Refuses to change a store that was opened for reading.
+    pub(crate) fn writable(&self) -> Result<(), StoreError> {
+        if self.writable {
+            Ok(())
+        } else {
+            Err(StoreError::ReadOnly)
+        }
+    }
+
+    pub(crate) fn is_writable(&self) -> bool {
+        self.writable
+    }
+
+    /// Keeps gc of this store away while the guard lives.
+    pub(crate) fn enter(&self) -> RwLockReadGuard<'_, ()> {
+        self.gate.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn owner(&self) -> MutexGuard<'_, Option<Owner>> {
+        self.owner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Returns our own directory of temporary files, if there is one.
+    pub(crate) fn owned(&self) -> Option<String> {
+        self.owner().as_ref().map(|owner| owner.path.clone())
+    }
+
+    /// Returns a path for a temporary file or directory that nobody else uses.
+    pub(crate) fn fresh(&self) -> Result<String, StoreError> {
+        self.writable()?;
+        let mut owner = self.owner();
+        let claimed = match owner.take() {
+            Some(claimed) => claimed,
+            None => owner::claim(&*self.disk, self.host_disk()).map_err(at(crate::layout::TMP))?,
+        };
+        let count = self.counter.fetch_add(1, Ordering::Relaxed);
+        let path = format!("{}/{count:x}", claimed.path);
+        *owner = Some(claimed);
+        Ok(path)
+    }
+
+    /// Returns the bytes of a small file, unchecked; `None` when it is absent or no file.
+    pub(crate) fn file(&self, path: &str) -> Result<Option<Vec<u8>>, StoreError> {
+        let mut bytes = Vec::new();
+        let read = self
+            .disk
+            .open(path)
+            .and_then(|mut file| file.read_to_end(&mut bytes));
+        match read {
+            Ok(_) => Ok(Some(bytes)),
+            Err(error) if is_absent(&error) => Ok(None),
+            Err(error) => Err(at(path)(error)),
+        }
+    }
+
+    /// Makes a directory and its parents; one that is there is fine.
+    pub(crate) fn ensure_dir(&self, path: &str) -> Result<(), StoreError> {
+        match made(self.disk.change(Change::MakeDir(path))) {
+            Ok(_) => Ok(()),
+            Err(error) if error.kind() == ErrorKind::NotFound => {
+                let (parent, _) = path
+                    .rsplit_once('/')
+                    .ok_or(())
+                    .map_err(|()| at(path)(error))?;
+                self.ensure_dir(parent)?;
+                made(self.disk.change(Change::MakeDir(path)))
+                    .map(|_| ())
+                    .map_err(at(path))
+            }
+            Err(error) => Err(at(path)(error)),
+        }
+    }
+
+    /// Writes a record to a temporary file and returns its path; the caller syncs and renames.
+    pub(crate) fn write_record(&self, mut bytes: &[u8]) -> Result<String, StoreError> {
+        let path = self.fresh()?;
+        self.disk
+            .write(&path, &mut bytes, WriteMode::Record)
+            .map_err(at(&path))?;
+        Ok(path)
+    }
+
+    pub(crate) fn rename(&self, from: &str, to: &str) -> Result<(), StoreError> {
+        self.disk
+            .change(Change::Rename { from, to })
+            .map_err(at(to))
+    }
+
+    /// Makes paths durable, one by one or all at once, whatever is cheaper.
+    pub(crate) fn sync(&self, mut paths: Vec<String>) -> Result<(), StoreError> {
+        paths.sort_unstable();
+        paths.dedup();
+        let scope = match paths.len() {
+            0 => return Ok(()),
+            count if count <= FEW => Scope::Paths(&paths),
+            _ => Scope::Everything,
+        };
+        self.disk.sync(scope).map_err(at(&paths[0]))
+    }
+
+    /// Lists a directory; an absent one is empty.
+    pub(crate) fn list(&self, path: &str) -> Result<Vec<(String, crate::disk::Stat)>, StoreError> {
+        match self.disk.list(path) {
+            Err(error) if is_absent(&error) => Ok(Vec::new()),
+            listed => listed.map_err(at(path)),
+        }
+    }
+
+    /// Removes a file or directory that may be gone already.
+    pub(crate) fn discard(&self, change: Change<'_>, path: &str) -> Result<(), StoreError> {
+        match self.disk.change(change) {
+            Err(error) if is_absent(&error) => Ok(()),
+            done => done.map_err(at(path)),
+        }
+    }
+}
+
+/// Returns whether the error says that there is no such file.
+pub(crate) fn is_absent(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        ErrorKind::NotFound | ErrorKind::NotADirectory | ErrorKind::InvalidInput
+    )
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        let owner = self.owner().take();
+        if let Some(owner) = owner
+            && let Err(error) = self.disk.change(Change::RemoveTree(&owner.path))
+        {
+            tracing::debug!(path = owner.path, %error, "temporary files stay");
+        }
+    }
+}
