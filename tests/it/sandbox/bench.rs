@@ -18,8 +18,9 @@ use stagecraft_store::{ActionKey, Digest, Node, Object, Store};
 use tempfile::TempDir;
 
 const BASE: &[&str] = &[
-    "cat", "chmod", "cp", "env", "head", "hostname", "id", "ln", "ls", "mkdir", "mkfifo", "mv", "printf", "readlink",
-    "rm", "sed", "setsid", "sh", "sleep", "stat", "touch", "true", "uname", "wc",
+    "cat", "chmod", "cp", "env", "head", "hostname", "id", "ln", "ls", "mkdir", "mkfifo", "mv",
+    "printf", "readlink", "rm", "sed", "setsid", "sh", "sleep", "stat", "touch", "true", "uname",
+    "wc",
 ];
 
 /// The program that runs as the sandbox's helper: the one just built.
@@ -30,13 +31,19 @@ pub(crate) fn helper() -> PathBuf {
 
 /// Every level that this machine gives.
 pub(crate) fn levels() -> Vec<u8> {
-    if machine_level() == 2 { vec![0, 2] } else { vec![0] }
+    if machine_level() == 2 {
+        vec![0, 2]
+    } else {
+        vec![0]
+    }
 }
 
 /// The highest level that this machine gives.
 pub(crate) fn machine_level() -> u8 {
     let directory = TempDir::new().unwrap();
-    Sandbox::new(directory.path(), &helper(), None, 0).unwrap().level()
+    Sandbox::new(directory.path(), &helper(), None, 0)
+        .unwrap()
+        .level()
 }
 
 pub(crate) struct Bench {
@@ -57,7 +64,10 @@ impl Bench {
     }
 
     pub(crate) fn argv(level: u8, argv: &[&str]) -> Self {
-        Self::new(level, CommandLine::Argv(argv.iter().map(|&word| word.to_owned()).collect()))
+        Self::new(
+            level,
+            CommandLine::Argv(argv.iter().map(|&word| word.to_owned()).collect()),
+        )
     }
 
     fn new(level: u8, command: CommandLine) -> Self {
@@ -85,12 +95,18 @@ impl Bench {
 
     /// Writes a file of the project and declares it as it is.
     pub(crate) fn source(self, path: &str, text: &str) -> Self {
-        let node = Node::File { object: Object::of(text.as_bytes()), executable: false };
+        let node = Node::File {
+            object: Object::of(text.as_bytes()),
+            executable: false,
+        };
         self.undeclared(path, text).declare(path, node)
     }
 
     pub(crate) fn executable(self, path: &str, text: &str) -> Self {
-        let node = Node::File { object: Object::of(text.as_bytes()), executable: true };
+        let node = Node::File {
+            object: Object::of(text.as_bytes()),
+            executable: true,
+        };
         let bench = self.undeclared(path, text).declare(path, node);
         let mode = fs::Permissions::from_mode(0o755);
         fs::set_permissions(bench.project.path().join(path), mode).unwrap();
@@ -111,7 +127,11 @@ impl Bench {
             let glob = text.trim_start_matches('?');
             let directory = glob.ends_with('/');
             let glob = glob.trim_end_matches('/').to_owned();
-            self.run.outputs.push(OutputPattern { glob, directory, optional });
+            self.run.outputs.push(OutputPattern {
+                glob,
+                directory,
+                optional,
+            });
         }
         self
     }
@@ -137,7 +157,9 @@ impl Bench {
     }
 
     pub(crate) fn execute(&self) -> Completion {
-        self.execute_with(&Sandbox::new(self.project.path(), &helper(), self.level, self.require).unwrap())
+        self.execute_with(
+            &Sandbox::new(self.project.path(), &helper(), self.level, self.require).unwrap(),
+        )
     }
 
     pub(crate) fn execute_with(&self, sandbox: &Sandbox) -> Completion {
@@ -191,11 +213,25 @@ pub(crate) struct Made {
 
 impl Made {
     fn new(bench: &Bench, produced: Produced) -> Self {
-        let Produced { batch, output, log, level, warnings, drifted } = produced;
+        let Produced {
+            batch,
+            output,
+            log,
+            level,
+            warnings,
+            drifted,
+        } = produced;
         bench.store.commit(vec![batch], vec![], vec![]).unwrap();
         let mut files = BTreeMap::new();
         read(&bench.store, &output.digest, "", &mut files);
-        Self { output, files, warnings, drifted, log: text_of(&log), level }
+        Self {
+            output,
+            files,
+            warnings,
+            drifted,
+            log: text_of(&log),
+            level,
+        }
     }
 
     /// Every path of the output tree; a slash follows directories that are empty.
@@ -225,14 +261,19 @@ fn read(store: &Store, tree: &Digest, prefix: &str, files: &mut BTreeMap<String,
 /// What both streams say, in order of arrival.
 pub(crate) fn text_of(log: &[u8]) -> String {
     let frames = decode_log(log).unwrap();
-    frames.iter().map(|frame| String::from_utf8_lossy(&frame.bytes)).collect()
+    frames
+        .iter()
+        .map(|frame| String::from_utf8_lossy(&frame.bytes))
+        .collect()
 }
 
 /// What one stream says.
 pub(crate) fn stream_of(log: &[u8], stream: Stream) -> String {
     let frames = decode_log(log).unwrap();
     let frames = frames.iter().filter(|frame| frame.stream == stream);
-    frames.map(|frame| String::from_utf8_lossy(&frame.bytes)).collect()
+    frames
+        .map(|frame| String::from_utf8_lossy(&frame.bytes))
+        .collect()
 }
 
 pub(crate) fn tool(name: &str, programs: &[&str]) -> Arc<Tool> {
@@ -240,17 +281,26 @@ pub(crate) fn tool(name: &str, programs: &[&str]) -> Arc<Tool> {
         name: name.to_owned(),
         identity: Digest::of(name.as_bytes()),
         description: name.to_owned(),
-        programs: programs.iter().map(|name| ((*name).to_owned(), find(name).unwrap())).collect(),
+        programs: programs
+            .iter()
+            .map(|name| ((*name).to_owned(), find(name).unwrap()))
+            .collect(),
         files: Vec::new(),
     })
 }
 
 pub(crate) fn find(name: &str) -> Option<PathBuf> {
-    ["/usr/bin", "/bin", "/usr/sbin"].iter().map(|at| Path::new(at).join(name)).find(|path| path.exists())
+    ["/usr/bin", "/bin", "/usr/sbin"]
+        .iter()
+        .map(|at| Path::new(at).join(name))
+        .find(|path| path.exists())
 }
 
 fn run(command: CommandLine) -> Run {
-    let programs = BASE.iter().filter_map(|name| Some(((*name).to_owned(), find(name)?))).collect();
+    let programs = BASE
+        .iter()
+        .filter_map(|name| Some(((*name).to_owned(), find(name)?)))
+        .collect();
     Run {
         command,
         arguments: Vec::new(),
@@ -265,13 +315,20 @@ fn run(command: CommandLine) -> Run {
         limits: Limits {
             timeout: Duration::from_secs(60),
             retries: 0,
-            resources: Resources { cpu: 1, memory: None },
+            resources: Resources {
+                cpu: 1,
+                memory: None,
+            },
             undeclared_writes_are_errors: false,
             export: false,
         },
         sources: Arc::default(),
         tools: Vec::new(),
-        base: Arc::new(Base { identity: Digest::of(b"base"), description: "base".to_owned(), programs }),
+        base: Arc::new(Base {
+            identity: Digest::of(b"base"),
+            description: "base".to_owned(),
+            programs,
+        }),
         base_trusted: false,
         values: BTreeMap::new(),
         platform: "linux-x86_64".to_owned(),

@@ -2,7 +2,6 @@
 
 use std::fs;
 use std::os::fd::AsFd;
-use std::os::unix::net::UnixListener;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -52,8 +51,13 @@ fn a_program_with_a_slash_is_one_of_the_tree() {
             failure.message,
             "`./absent` could not be started: no such file, or its interpreter is missing"
         );
-        let (failure, _) = Bench::argv(level, &["./plain"]).source("plain", "x").failed();
-        assert_eq!(failure.message, "`./plain` could not be started: it is not executable");
+        let (failure, _) = Bench::argv(level, &["./plain"])
+            .source("plain", "x")
+            .failed();
+        assert_eq!(
+            failure.message,
+            "`./plain` could not be started: it is not executable"
+        );
     }
 }
 
@@ -62,7 +66,10 @@ fn a_program_with_a_slash_is_one_of_the_tree() {
 fn a_program_that_is_not_on_path_is_named() {
     for level in levels() {
         let (failure, _) = Bench::argv(level, &["frobnicate"]).failed();
-        assert_eq!(failure.message, "`frobnicate` is not among the tools of this operation");
+        assert_eq!(
+            failure.message,
+            "`frobnicate` is not among the tools of this operation"
+        );
         assert_eq!(failure.hint.as_deref(), Some("add `frobnicate` to tools"));
         let (failure, _) = Bench::script(level, "frobnicate --now").failed();
         assert_eq!(failure.cause, Cause::Exit(127));
@@ -88,8 +95,18 @@ fn statuses_and_signals_are_told_apart() {
 #[test]
 fn both_streams_are_kept_apart_and_in_order() {
     for level in levels() {
-        let bench = Bench::script(level, "echo one; echo two >&2; sleep 0.05; echo three; exit 3");
-        let Completion::Failed { log, level: reached, .. } = bench.execute() else { panic!("it succeeded") };
+        let bench = Bench::script(
+            level,
+            "echo one; echo two >&2; sleep 0.05; echo three; exit 3",
+        );
+        let Completion::Failed {
+            log,
+            level: reached,
+            ..
+        } = bench.execute()
+        else {
+            panic!("it succeeded")
+        };
         assert_eq!(stream_of(&log, Stream::Stdout), "one\nthree\n");
         assert_eq!(stream_of(&log, Stream::Stderr), "two\n");
         assert_eq!(reached, Some(level));
@@ -100,7 +117,10 @@ fn both_streams_are_kept_apart_and_in_order() {
 #[test]
 fn standard_input_is_empty_and_there_is_no_terminal() {
     for level in levels() {
-        let bench = Bench::script(level, "cat; if (: > /dev/tty) 2>/dev/null; then echo terminal; fi; echo end");
+        let bench = Bench::script(
+            level,
+            "cat; if (: > /dev/tty) 2>/dev/null; then echo terminal; fi; echo end",
+        );
         assert_eq!(bench.produced().log, "end\n", "level {level}");
     }
 }
@@ -122,8 +142,16 @@ impl Tripwire {
         let mode = rustix::fs::Mode::from_raw_mode(0o666);
         rustix::fs::mknodat(rustix::fs::CWD, &fifo, rustix::fs::FileType::Fifo, mode, 0).unwrap();
         let nonblocking = i32::try_from(rustix::fs::OFlags::NONBLOCK.bits()).unwrap();
-        let reader = fs::OpenOptions::new().read(true).custom_flags(nonblocking).open(&fifo).unwrap();
-        Self { _directory: directory, fifo, reader }
+        let reader = fs::OpenOptions::new()
+            .read(true)
+            .custom_flags(nonblocking)
+            .open(&fifo)
+            .unwrap();
+        Self {
+            _directory: directory,
+            fifo,
+            reader,
+        }
     }
 
     /// Lets an operation see the pipe, as a tool's file.
@@ -137,16 +165,25 @@ impl Tripwire {
     /// Whether something wrote to it, and whether no process holds it any more.
     fn state(&self) -> (bool, bool) {
         let mut polled = [PollFd::from_borrowed_fd(self.reader.as_fd(), PollFlags::IN)];
-        let patience = Timespec { tv_sec: 10, tv_nsec: 0 };
+        let patience = Timespec {
+            tv_sec: 10,
+            tv_nsec: 0,
+        };
         poll(&mut polled, Some(&patience)).unwrap();
         let events = polled[0].revents();
-        (events.contains(PollFlags::IN), events.contains(PollFlags::HUP))
+        (
+            events.contains(PollFlags::IN),
+            events.contains(PollFlags::HUP),
+        )
     }
 }
 
 /// Starts a process that leaves session and group, is nobody's child, and would live for a minute.
 fn daemon(fifo: &Path) -> String {
-    format!("(setsid sh -c 'echo up; exec sleep 60' > '{}' 2>&1 < /dev/null &)\n", fifo.display())
+    format!(
+        "(setsid sh -c 'echo up; exec sleep 60' > '{}' 2>&1 < /dev/null &)\n",
+        fifo.display()
+    )
 }
 
 /// spec: sandbox/running R6
@@ -154,7 +191,10 @@ fn daemon(fifo: &Path) -> String {
 fn a_background_process_neither_delays_nor_outlives_the_command() {
     for level in levels() {
         let wire = Tripwire::new();
-        let script = format!("{}sleep 60 &\nwhile ! test -s go; do echo > go; done; echo end", daemon(&wire.fifo));
+        let script = format!(
+            "{}sleep 60 &\nwhile ! test -s go; do echo > go; done; echo end",
+            daemon(&wire.fifo)
+        );
         let bench = wire.shown_to(Bench::script(level, &script).outputs(&["go"]));
         let start = Instant::now();
         assert_eq!(bench.produced().log, "end\n", "level {level}");
@@ -177,7 +217,11 @@ fn a_timeout_kills_everything() {
         assert_eq!(failure.cause, Cause::Timeout);
         assert_eq!(failure.message, "took longer than 1s500ms (timeout)");
         assert_eq!(log, "before\n", "level {level}");
-        assert_eq!(wire.state(), (true, true), "level {level}: started, and gone");
+        assert_eq!(
+            wire.state(),
+            (true, true),
+            "level {level}: started, and gone"
+        );
     }
 }
 
@@ -186,12 +230,18 @@ fn a_timeout_kills_everything() {
 fn a_cancellation_kills_everything() {
     for level in levels() {
         let wire = Tripwire::new();
-        let bench = wire.shown_to(Bench::script(level, &format!("{}sleep 60", daemon(&wire.fifo))));
+        let bench = wire.shown_to(Bench::script(
+            level,
+            &format!("{}sleep 60", daemon(&wire.fifo)),
+        ));
         std::thread::scope(|scope| {
             let running = scope.spawn(|| bench.execute());
             assert!(wire.state().0, "level {level}: it never started");
             bench.cancel.cancel();
-            assert!(matches!(running.join().unwrap(), Completion::Cancelled), "level {level}");
+            assert!(
+                matches!(running.join().unwrap(), Completion::Cancelled),
+                "level {level}"
+            );
         });
         assert!(wire.state().1, "level {level}: a process is left");
     }
@@ -201,7 +251,10 @@ fn a_cancellation_kills_everything() {
 #[test]
 fn nothing_outlives_an_executor_that_is_killed() {
     if let Ok(fifo) = std::env::var("STAGECRAFT_TEST_KILLED_FIFO") {
-        let level = std::env::var("STAGECRAFT_TEST_KILLED_LEVEL").unwrap().parse().unwrap();
+        let level = std::env::var("STAGECRAFT_TEST_KILLED_LEVEL")
+            .unwrap()
+            .parse()
+            .unwrap();
         let mut bench = Bench::script(level, &format!("{}sleep 60", daemon(Path::new(&fifo))));
         let mut tool = (*super::bench::tool("wire", &[])).clone();
         tool.files = vec![fifo.into()];
@@ -212,7 +265,10 @@ fn nothing_outlives_an_executor_that_is_killed() {
     for level in levels() {
         let wire = Tripwire::new();
         let mut executor = std::process::Command::new(std::env::current_exe().unwrap())
-            .args(["--exact", "sandbox::ending::nothing_outlives_an_executor_that_is_killed"])
+            .args([
+                "--exact",
+                "sandbox::ending::nothing_outlives_an_executor_that_is_killed",
+            ])
             .env("STAGECRAFT_TEST_KILLED_FIFO", &wire.fifo)
             .env("STAGECRAFT_TEST_KILLED_LEVEL", level.to_string())
             .spawn()
@@ -231,13 +287,13 @@ fn nothing_outlives_an_executor_that_is_killed() {
 fn a_failure_is_tried_again_from_a_fresh_tree() {
     for level in levels() {
         let count = tempfile::tempdir().unwrap();
-        std::os::unix::fs::PermissionsExt::set_mode(&mut fs::metadata(count.path()).unwrap().permissions(), 0o777);
-        let listener = UnixListener::bind(count.path().join("unused")).unwrap();
-        drop(listener);
         let attempts = count.path().join("attempts");
         // Only a file outside the tree can tell attempts apart, and only level 0 can write to one.
         let script = if level == 0 {
-            format!("test ! -e stale; touch stale; echo x >> '{0}'; test $(wc -l < '{0}') -ge 3", attempts.display())
+            format!(
+                "test ! -e stale; touch stale; echo x >> '{0}'; test $(wc -l < '{0}') -ge 3",
+                attempts.display()
+            )
         } else {
             "test ! -e stale || exit 9; touch stale; exit 5".to_owned()
         };
@@ -274,8 +330,17 @@ fn a_file_that_was_not_declared_is_named_when_its_absence_may_be_the_reason() {
         let bench = Bench::script(level, "echo 'main.c:1: log.h: No such file'; exit 1")
             .undeclared("include/log.h", "")
             .source("main.c", "");
-        assert!(bench.failed().0.hint.unwrap().starts_with("`include/log.h` exists"), "level {level}");
-        let bench = Bench::script(level, "echo 'main.c:1: syntax error'; exit 1").source("main.c", "");
+        assert!(
+            bench
+                .failed()
+                .0
+                .hint
+                .unwrap()
+                .starts_with("`include/log.h` exists"),
+            "level {level}"
+        );
+        let bench =
+            Bench::script(level, "echo 'main.c:1: syntax error'; exit 1").source("main.c", "");
         assert_eq!(bench.failed().0.hint, None, "level {level}");
     }
 }

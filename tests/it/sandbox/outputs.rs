@@ -10,7 +10,11 @@ use super::bench::{Bench, levels};
 impl Bench {
     /// Runs the operation and returns the paths of its output tree.
     pub(crate) fn produced_paths(&self) -> Vec<String> {
-        self.produced().paths().into_iter().map(str::to_owned).collect()
+        self.produced()
+            .paths()
+            .into_iter()
+            .map(str::to_owned)
+            .collect()
     }
 }
 
@@ -18,9 +22,12 @@ impl Bench {
 #[test]
 fn outputs_keep_their_paths_from_the_workdir() {
     for level in levels() {
-        let bench = Bench::script(level, "echo a > build/a; mkdir -p site/css; echo b > site/css/b; ln -s b site/css/c")
-            .workdir("web")
-            .outputs(&["build/a", "site/"]);
+        let bench = Bench::script(
+            level,
+            "echo a > build/a; mkdir -p site/css; echo b > site/css/b; ln -s b site/css/c",
+        )
+        .workdir("web")
+        .outputs(&["build/a", "site/"]);
         let made = bench.produced();
         assert_eq!(made.paths(), ["build/a", "site/css/b", "site/css/c"]);
         assert_eq!(made.files["site/css/c"], "-> b");
@@ -31,9 +38,15 @@ fn outputs_keep_their_paths_from_the_workdir() {
 /// spec: sandbox/outputs R2
 #[test]
 fn globs_choose_among_what_was_written() {
-    let bench = Bench::script(0, "mkdir -p a/b; touch x.js y.css a/z.js a/b/deep.js a/.dot.js")
-        .outputs(&["*.js", "a/**/*.js"]);
-    assert_eq!(bench.produced_paths(), ["a/.dot.js", "a/b/deep.js", "a/z.js", "x.js"]);
+    let bench = Bench::script(
+        0,
+        "mkdir -p a/b; touch x.js y.css a/z.js a/b/deep.js a/.dot.js",
+    )
+    .outputs(&["*.js", "a/**/*.js"]);
+    assert_eq!(
+        bench.produced_paths(),
+        ["a/.dot.js", "a/b/deep.js", "a/z.js", "x.js"]
+    );
 }
 
 /// spec: sandbox/outputs R3
@@ -53,21 +66,32 @@ fn a_missing_output_is_named_beside_what_was_written() {
         failure.message,
         "declared output `out/server` was not made; written:\n  server\n  out/server2\n  build.log"
     );
-    assert_eq!(failure.hint.as_deref(), Some("if `server` is the output, name it in outputs"));
+    assert_eq!(
+        failure.hint.as_deref(),
+        Some("if `server` is the output, name it in outputs")
+    );
 
     let (failure, _) = Bench::script(0, "true").outputs(&["*.js"]).failed();
     assert_eq!(failure.message, "declared output `*.js` matches nothing");
 
-    let (failure, _) = Bench::script(0, "rm -r dist; touch dist").outputs(&["dist/"]).failed();
-    assert_eq!(failure.message.lines().next(), Some("declared output `dist/` is not a directory; written:"));
+    let (failure, _) = Bench::script(0, "rm -r dist; touch dist")
+        .outputs(&["dist/"])
+        .failed();
+    assert_eq!(
+        failure.message.lines().next(),
+        Some("declared output `dist/` is not a directory; written:")
+    );
 }
 
 /// spec: sandbox/outputs R5
 #[test]
 fn an_undeclared_write_is_dropped_and_told() {
     for level in levels() {
-        let bench = Bench::script(level, "touch out stray; mkdir -p new/dir; touch new/dir/a new/b; touch out2")
-            .outputs(&["out", "out2"]);
+        let bench = Bench::script(
+            level,
+            "touch out stray; mkdir -p new/dir; touch new/dir/a new/b; touch out2",
+        )
+        .outputs(&["out", "out2"]);
         let made = bench.produced();
         assert_eq!(made.paths(), ["out", "out2"]);
         assert_eq!(
@@ -86,7 +110,10 @@ fn many_undeclared_writes_are_counted() {
     let script = "for n in 1 2 3 4 5 6 7 8 9 10 11 12 13; do touch f$n; done";
     let made = Bench::script(0, script).produced();
     assert_eq!(made.warnings.len(), 11);
-    assert_eq!(made.warnings[10], "wrote 3 more files which are not declared");
+    assert_eq!(
+        made.warnings[10],
+        "wrote 3 more files which are not declared"
+    );
 }
 
 /// spec: sandbox/outputs R6
@@ -128,7 +155,10 @@ fn inputs_that_were_changed_or_removed_are_told_unless_they_are_outputs() {
 #[test]
 fn a_write_beside_the_workdir_is_told_by_its_path_in_the_project() {
     let made = Bench::script(0, "touch ../stray").workdir("web").produced();
-    assert_eq!(made.warnings, ["wrote `stray` which lies outside its workdir `web` and is dropped"]);
+    assert_eq!(
+        made.warnings,
+        ["wrote `stray` which lies outside its workdir `web` and is dropped"]
+    );
 }
 
 /// spec: sandbox/outputs R7
@@ -138,16 +168,23 @@ fn undeclared_writes_can_be_errors() {
     bench.run.limits.undeclared_writes_are_errors = true;
     let (failure, _) = bench.failed();
     assert_eq!(failure.cause, Cause::UndeclaredWrite);
-    assert_eq!(failure.message, "wrote `stray` which is not declared; add it to outputs");
+    assert_eq!(
+        failure.message,
+        "wrote `stray` which is not declared; add it to outputs"
+    );
 }
 
 /// spec: sandbox/outputs R8
 #[test]
 fn an_output_is_never_read_through_a_symlink() {
     for level in levels() {
-        let (failure, _) = Bench::script(level, "rm -r out; ln -s /usr/bin out").outputs(&["out/sh"]).failed();
+        let (failure, _) = Bench::script(level, "rm -r out; ln -s /usr/bin out")
+            .outputs(&["out/sh"])
+            .failed();
         assert_eq!(failure.cause, Cause::MissingOutput);
-        let made = Bench::script(level, "ln -s /etc/passwd out").outputs(&["out"]).produced();
+        let made = Bench::script(level, "ln -s /etc/passwd out")
+            .outputs(&["out"])
+            .produced();
         assert_eq!(made.files["out"], "-> /etc/passwd");
     }
 }
@@ -155,16 +192,25 @@ fn an_output_is_never_read_through_a_symlink() {
 /// spec: sandbox/outputs R9
 #[test]
 fn an_output_that_no_tree_can_hold_is_refused_by_name() {
-    let (failure, _) = Bench::script(0, "mkfifo dist/pipe").outputs(&["dist/"]).failed();
+    let (failure, _) = Bench::script(0, "mkfifo dist/pipe")
+        .outputs(&["dist/"])
+        .failed();
     assert_eq!(failure.cause, Cause::MissingOutput);
-    assert_eq!(failure.message, "output `dist/pipe` cannot be kept: it is a fifo");
+    assert_eq!(
+        failure.message,
+        "output `dist/pipe` cannot be kept: it is a fifo"
+    );
 }
 
 /// spec: sandbox/outputs R10
 #[test]
 fn what_a_command_made_unreadable_is_read_all_the_same() {
     for level in levels() {
-        let bench = Bench::script(level, "mkdir out/d; echo x > out/d/f; chmod 000 out/d/f out/d").outputs(&["out/"]);
+        let bench = Bench::script(
+            level,
+            "mkdir out/d; echo x > out/d/f; chmod 000 out/d/f out/d",
+        )
+        .outputs(&["out/"]);
         assert_eq!(bench.produced().files["out/d/f"], "x\n", "level {level}");
     }
 }
@@ -185,12 +231,23 @@ fn the_umask_of_the_caller_changes_nothing() {
     }
     let digest = |mask: &str, level: u8| {
         let mut sh = Command::new("/bin/sh");
-        sh.arg0("sh").args(["-c", &format!("umask {mask}; exec \"$0\" \"$@\"")]);
+        sh.arg0("sh")
+            .args(["-c", &format!("umask {mask}; exec \"$0\" \"$@\"")]);
         sh.arg(std::env::current_exe().unwrap());
-        sh.args(["--exact", "sandbox::outputs::the_umask_of_the_caller_changes_nothing", "--nocapture"]);
-        let output = sh.env("STAGECRAFT_TEST_UMASK_LEVEL", level.to_string()).output().unwrap();
+        sh.args([
+            "--exact",
+            "sandbox::outputs::the_umask_of_the_caller_changes_nothing",
+            "--nocapture",
+        ]);
+        let output = sh
+            .env("STAGECRAFT_TEST_UMASK_LEVEL", level.to_string())
+            .output()
+            .unwrap();
         let text = String::from_utf8(output.stdout).unwrap();
-        let found = text.split("digest ").nth(1).map(|rest| rest.split_whitespace().next().unwrap().to_owned());
+        let found = text
+            .split("digest ")
+            .nth(1)
+            .map(|rest| rest.split_whitespace().next().unwrap().to_owned());
         found.unwrap_or_else(|| panic!("{text}{}", String::from_utf8_lossy(&output.stderr)))
     };
     for level in levels() {

@@ -13,19 +13,33 @@ use super::bench::{Bench, levels};
 fn a_source_that_changed_is_drift_and_nothing_runs() {
     type Change = fn(&Bench);
     let changes: [(&str, Change); 6] = [
-        ("other bytes", |bench| fs::write(bench.project.path().join("d/in"), "byteS").unwrap()),
-        ("other size", |bench| fs::write(bench.project.path().join("d/in"), "bytes and more").unwrap()),
-        ("gone", |bench| fs::remove_file(bench.project.path().join("d/in")).unwrap()),
+        ("other bytes", |bench| {
+            fs::write(bench.project.path().join("d/in"), "byteS").unwrap()
+        }),
+        ("other size", |bench| {
+            fs::write(bench.project.path().join("d/in"), "bytes and more").unwrap()
+        }),
+        ("gone", |bench| {
+            fs::remove_file(bench.project.path().join("d/in")).unwrap()
+        }),
         ("executable", |bench| {
             let mode = fs::Permissions::from_mode(0o755);
             fs::set_permissions(bench.project.path().join("d/in"), mode).unwrap();
         }),
         ("a symlink", |bench| {
-            fs::rename(bench.project.path().join("d/in"), bench.project.path().join("d/real")).unwrap();
+            fs::rename(
+                bench.project.path().join("d/in"),
+                bench.project.path().join("d/real"),
+            )
+            .unwrap();
             symlink("real", bench.project.path().join("d/in")).unwrap();
         }),
         ("below a symlink", |bench| {
-            fs::rename(bench.project.path().join("d"), bench.project.path().join("e")).unwrap();
+            fs::rename(
+                bench.project.path().join("d"),
+                bench.project.path().join("e"),
+            )
+            .unwrap();
             symlink("e", bench.project.path().join("d")).unwrap();
         }),
     ];
@@ -43,11 +57,22 @@ fn a_source_that_changed_is_drift_and_nothing_runs() {
 #[test]
 fn a_symlink_is_staged_as_it_is() {
     for level in levels() {
-        let bench = Bench::script(level, "readlink link > out; cat link 2>/dev/null || echo dangling >> out")
-            .declare("link", Node::Symlink { target: "/etc/hostname.absent".to_owned() })
-            .outputs(&["out"]);
+        let bench = Bench::script(
+            level,
+            "readlink link > out; cat link 2>/dev/null || echo dangling >> out",
+        )
+        .declare(
+            "link",
+            Node::Symlink {
+                target: "/etc/hostname.absent".to_owned(),
+            },
+        )
+        .outputs(&["out"]);
         symlink("/etc/hostname.absent", bench.project.path().join("link")).unwrap();
-        assert_eq!(bench.produced().files["out"], "/etc/hostname.absent\ndangling\n");
+        assert_eq!(
+            bench.produced().files["out"],
+            "/etc/hostname.absent\ndangling\n"
+        );
         fs::remove_file(bench.project.path().join("link")).unwrap();
         symlink("elsewhere", bench.project.path().join("link")).unwrap();
         assert_eq!(bench.failed().0.cause, Cause::Drift);
@@ -58,11 +83,14 @@ fn a_symlink_is_staged_as_it_is() {
 #[test]
 fn modes_and_times_of_the_staged_tree_are_fixed() {
     for level in levels() {
-        let bench = Bench::script(level, "stat -c '%n %a %Y' d d/plain d/run need need/x > out")
-            .source("d/plain", "x")
-            .executable("d/run", "x")
-            .mount("need", &[("x", "y")])
-            .outputs(&["out"]);
+        let bench = Bench::script(
+            level,
+            "stat -c '%n %a %Y' d d/plain d/run need need/x > out",
+        )
+        .source("d/plain", "x")
+        .executable("d/run", "x")
+        .mount("need", &[("x", "y")])
+        .outputs(&["out"]);
         let mode = fs::Permissions::from_mode(0o600);
         fs::set_permissions(bench.project.path().join("d/plain"), mode).unwrap();
         assert_eq!(
@@ -77,9 +105,12 @@ fn modes_and_times_of_the_staged_tree_are_fixed() {
 #[test]
 fn the_directories_of_outputs_and_the_workdir_are_there() {
     for level in levels() {
-        let bench = Bench::script(level, "pwd | sed 's,.*/tree,,;s,.*/build,,' > deep/er/file; ls -d dist deep/er many/lib")
-            .workdir("services/api")
-            .outputs(&["dist/", "deep/er/file", "?many/lib/*.so"]);
+        let bench = Bench::script(
+            level,
+            "pwd | sed 's,.*/tree,,;s,.*/build,,' > deep/er/file; ls -d dist deep/er many/lib",
+        )
+        .workdir("services/api")
+        .outputs(&["dist/", "deep/er/file", "?many/lib/*.so"]);
         let made = bench.produced();
         assert_eq!(made.log, "deep/er\ndist\nmany/lib\n");
         assert_eq!(made.files["deep/er/file"], "/services/api\n");
@@ -90,7 +121,10 @@ fn the_directories_of_outputs_and_the_workdir_are_there() {
 /// spec: sandbox/staging R5
 #[test]
 fn a_source_that_changes_during_the_run_is_told() {
-    let bench = Bench::script(0, "").source("in", "before").source("other", "x").outputs(&["out"]);
+    let bench = Bench::script(0, "")
+        .source("in", "before")
+        .source("other", "x")
+        .outputs(&["out"]);
     let path = bench.project.path().join("in");
     let mut bench = bench;
     // Level 0 reaches the project by its absolute path, which makes the moment of the change certain.
@@ -117,7 +151,9 @@ fn a_source_that_is_only_touched_has_not_drifted() {
 #[test]
 fn a_dependency_that_is_not_in_the_store_is_missing_bytes() {
     let mut bench = Bench::script(0, "true");
-    bench.mounts.push(("need".parse().unwrap(), Object::of(b"never stored")));
+    bench
+        .mounts
+        .push(("need".parse().unwrap(), Object::of(b"never stored")));
     assert_eq!(bench.failed().0.cause, Cause::MissingBytes);
 }
 
@@ -125,15 +161,25 @@ fn a_dependency_that_is_not_in_the_store_is_missing_bytes() {
 #[test]
 fn everything_is_writable_and_private() {
     for level in levels() {
-        let bench = Bench::script(level, "echo more >> d/in; echo more >> need/x; rm d/gone; cat d/in need/x > out")
-            .source("d/in", "in\n")
-            .source("d/gone", "gone\n")
-            .mount("need", &[("x", "x\n")])
-            .outputs(&["out"]);
+        let bench = Bench::script(
+            level,
+            "echo more >> d/in; echo more >> need/x; rm d/gone; cat d/in need/x > out",
+        )
+        .source("d/in", "in\n")
+        .source("d/gone", "gone\n")
+        .mount("need", &[("x", "x\n")])
+        .outputs(&["out"]);
         for _ in 0..2 {
-            assert_eq!(bench.produced().files["out"], "in\nmore\nx\nmore\n", "level {level}");
+            assert_eq!(
+                bench.produced().files["out"],
+                "in\nmore\nx\nmore\n",
+                "level {level}"
+            );
         }
-        assert_eq!(fs::read_to_string(bench.project.path().join("d/in")).unwrap(), "in\n");
+        assert_eq!(
+            fs::read_to_string(bench.project.path().join("d/in")).unwrap(),
+            "in\n"
+        );
         assert!(bench.project.path().join("d/gone").exists());
     }
 }
