@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use stagecraft::action::{Action, Leaves, RunTask, Task};
+use stagecraft::action::{Action, RunTask, Task};
 use stagecraft::config::{CommandLine, OutputPattern, Resources};
 use stagecraft::evaluate::{Cancel, Completion, ExecutionContext, Executor, Failure, Produced};
 use stagecraft::inputs::{Base, Tool};
@@ -167,7 +167,6 @@ impl Bench {
         let action = Action {
             id: &id,
             key: ActionKey(Digest::of(b"key")),
-            leaves: Leaves::default(),
             task: Task::Run(RunTask {
                 run: &self.run,
                 mounts: self.mounts.clone(),
@@ -331,6 +330,7 @@ fn run(command: CommandLine) -> Run {
         }),
         base_trusted: false,
         values: BTreeMap::new(),
+        fingerprints: BTreeMap::new(),
         platform: "linux-x86_64".to_owned(),
     }
 }
