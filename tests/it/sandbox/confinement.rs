@@ -110,6 +110,23 @@ fn user_host_and_directory_are_fixed() {
     );
 }
 
+/// spec: sandbox/contract R5
+#[test]
+fn mask_core_limit_and_signals_are_fixed() {
+    for level in levels() {
+        let script = "umask; ulimit -c; sed -n '/^Sig[BI]/p' /proc/self/status";
+        let log = Bench::script(level, script).produced().log;
+        let (fixed, ignored) = log.rsplit_once('\t').unwrap();
+        assert_eq!(
+            fixed, "0022\n0\nSigBlk:\t0000000000000000\nSigIgn:",
+            "level {level}"
+        );
+        let ignored = u64::from_str_radix(ignored.trim(), 16).unwrap();
+        let pipe = 1 << (rustix::process::Signal::PIPE.as_raw() - 1);
+        assert_eq!(ignored & pipe, 0, "level {level}");
+    }
+}
+
 /// spec: sandbox/level-2 R1
 #[test]
 fn the_machine_outside_is_not_there() {
@@ -300,6 +317,18 @@ fn a_level_that_is_not_to_be_had_fails_instead_of_falling_back() {
         };
         assert_eq!(failure.cause, Cause::Sandbox);
         assert!(failure.hint.is_some());
+    }
+}
+
+/// spec: sandbox/levels R6
+#[test]
+fn nothing_raises_a_level_that_was_chosen_or_is_the_highest() {
+    let chosen = Sandbox::new("/".as_ref(), "/bin/false".as_ref(), Some(0), 0).unwrap();
+    assert_eq!(chosen.raise_hint(), None);
+    let project = TempDir::new().unwrap();
+    let sandbox = Sandbox::new(project.path(), &helper(), None, 0).unwrap();
+    if sandbox.level() == 2 {
+        assert_eq!(sandbox.raise_hint(), None);
     }
 }
 

@@ -282,33 +282,35 @@ fn nothing_outlives_an_executor_that_is_killed() {
     }
 }
 
-/// spec: sandbox/running R10
+/// spec: sandbox/running R10, evaluate/log R6
 #[test]
 fn a_failure_is_tried_again_from_a_fresh_tree() {
-    for level in levels() {
-        let count = tempfile::tempdir().unwrap();
-        let attempts = count.path().join("attempts");
-        // Only a file outside the tree can tell attempts apart, and only level 0 can write to one.
-        let script = if level == 0 {
-            format!(
-                "test ! -e stale; touch stale; echo x >> '{0}'; test $(wc -l < '{0}') -ge 3",
-                attempts.display()
-            )
-        } else {
-            "test ! -e stale || exit 9; touch stale; exit 5".to_owned()
-        };
-        let mut bench = Bench::script(level, &script).outputs(&["stale"]);
-        bench.run.limits.retries = 2;
-        if level == 0 {
-            let made = bench.produced();
-            assert_eq!(made.warnings, ["succeeded on attempt 3"]);
-            fs::remove_file(&attempts).unwrap();
-            bench.run.limits.retries = 1;
-            assert_eq!(bench.failed().0.cause, Cause::Exit(1));
-        } else {
-            assert_eq!(bench.failed().0.cause, Cause::Exit(5));
-        }
-    }
+    let outside = tempfile::tempdir().unwrap();
+    let attempts = outside.path().join("attempts");
+    // Only a file outside the tree can count attempts, and only level 0 can write to one.
+    let script = format!(
+        "test ! -e stale; touch stale; echo x >> '{0}'; echo attempt $(wc -l < '{0}'); test $(wc -l < '{0}') -ge 3",
+        attempts.display()
+    );
+    let mut bench = Bench::script(0, &script).outputs(&["stale"]);
+    bench.run.limits.retries = 2;
+    let made = bench.produced();
+    assert_eq!(made.warnings, ["succeeded on attempt 3"]);
+    assert_eq!(made.log, "attempt 3\n");
+    fs::remove_file(&attempts).unwrap();
+    bench.run.limits.retries = 1;
+    let (failure, log) = bench.failed();
+    assert_eq!(
+        (failure.cause, log.as_str()),
+        (Cause::Exit(1), "attempt 2\n")
+    );
+    // Trying again cannot help what is not the command's own failure.
+    fs::remove_file(&attempts).unwrap();
+    let mut bench =
+        Bench::script(0, &format!("echo x >> '{}'", attempts.display())).outputs(&["none"]);
+    bench.run.limits.retries = 5;
+    assert_eq!(bench.failed().0.cause, Cause::MissingOutput);
+    assert_eq!(fs::read_to_string(&attempts).unwrap(), "x\n");
 }
 
 /// spec: sandbox/running R11

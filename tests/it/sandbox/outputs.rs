@@ -254,3 +254,34 @@ fn the_umask_of_the_caller_changes_nothing() {
         assert_eq!(digest("000", level), digest("077", level), "level {level}");
     }
 }
+
+/// spec: sandbox/outputs R12
+#[test]
+fn a_secret_is_kept_neither_in_outputs_nor_in_the_log() {
+    for level in levels() {
+        let mut bench =
+            Bench::script(level, "echo \"token $TOKEN $USER_NAME\"; echo \"$USER_NAME\" > dist/a; echo \"${LEAK-}\" > dist/b")
+                .outputs(&["dist/"]);
+        bench.run.passed = vec![("TOKEN".to_owned(), true), ("USER_NAME".to_owned(), false)];
+        bench
+            .run
+            .values
+            .insert("TOKEN".to_owned(), "hunter22".to_owned());
+        bench
+            .run
+            .values
+            .insert("USER_NAME".to_owned(), "someone".to_owned());
+        let made = bench.produced();
+        assert_eq!(made.log, "token ******** someone\n", "level {level}");
+        assert_eq!(made.files["dist/a"], "someone\n");
+        bench
+            .run
+            .env
+            .insert("LEAK".to_owned(), "<hunter22>".to_owned());
+        let (failure, _) = bench.failed();
+        assert_eq!(
+            failure.message,
+            "output `dist/b` cannot be kept: it contains the value of secret `TOKEN`"
+        );
+    }
+}
