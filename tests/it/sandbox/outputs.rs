@@ -40,7 +40,7 @@ fn outputs_keep_their_paths_from_the_workdir() {
 fn globs_choose_among_what_was_written() {
     let bench = Bench::script(
         0,
-        "mkdir -p a/b; touch x.js y.css a/z.js a/b/deep.js a/.dot.js",
+        "mkdir -p a/b c; touch x.js y.css a/z.js a/b/deep.js a/.dot.js c/not.js",
     )
     .outputs(&["*.js", "a/**/*.js"]);
     assert_eq!(
