@@ -5,6 +5,7 @@ mod directory;
 mod examples;
 mod layers;
 mod release;
+mod sandbox;
 mod source;
 mod spec;
 mod support;
