@@ -98,7 +98,11 @@ pub struct Base {
 
 impl Default for Base {
     fn default() -> Self {
-        Self { identity: Digest::of(b""), description: String::new(), programs: Vec::new() }
+        Self {
+            identity: Digest::of(b""),
+            description: String::new(),
+            programs: Vec::new(),
+        }
     }
 }
 
@@ -107,7 +111,11 @@ pub fn gather(request: &Request<'_>, snapshot: &mut Snapshot) -> Result<Inputs, 
     gather_on(request, snapshot, &Machine::this())
 }
 
-fn gather_on(request: &Request<'_>, snapshot: &mut Snapshot, machine: &Machine) -> Result<Inputs, InputError> {
+fn gather_on(
+    request: &Request<'_>,
+    snapshot: &mut Snapshot,
+    machine: &Machine,
+) -> Result<Inputs, InputError> {
     snapshot.begin();
     let sources = sources::gather(request, snapshot)?;
     let tools = tools::gather(request, machine, snapshot)?;
@@ -129,7 +137,16 @@ fn gather_on(request: &Request<'_>, snapshot: &mut Snapshot, machine: &Machine) 
 }
 
 fn passed(request: &Request<'_>) -> BTreeMap<String, String> {
-    let wanted = request.config.operations.iter().filter(|(name, _)| request.operations.contains(name));
-    let names = wanted.flat_map(|(_, operation)| &operation.pass_env).map(|variable| &variable.name);
-    names.filter_map(|name| request.caller.get_key_value(name)).map(|(name, value)| (name.clone(), value.clone())).collect()
+    let wanted = request
+        .config
+        .operations
+        .iter()
+        .filter(|(name, _)| request.operations.contains(name));
+    let names = wanted
+        .flat_map(|(_, operation)| &operation.pass_env)
+        .map(|variable| &variable.name);
+    names
+        .filter_map(|name| request.caller.get_key_value(name))
+        .map(|(name, value)| (name.clone(), value.clone()))
+        .collect()
 }
