@@ -13,7 +13,7 @@ use crate::plan::operation::{OperationId, Run};
 pub mod leaves;
 mod resolve;
 
-pub use leaves::{Leaf, Leaves};
+pub use leaves::{Leaf, LeafKind, Leaves};
 pub use resolve::{ResolveError, resolve};
 
 /// One operation, ready to be looked up or executed.
@@ -23,8 +23,6 @@ pub struct Action<'p> {
     pub id: &'p OperationId,
     /// What decides a hit.
     pub key: ActionKey,
-    /// What went into the key, for `why`.
-    pub leaves: Leaves,
     /// What is to be done.
     pub task: Task<'p>,
 }
@@ -90,5 +88,12 @@ impl SwitchTask<'_> {
     /// Returns the target directory for a project.
     pub fn directory(&self, project: &std::path::Path) -> PathBuf {
         project.join(self.path)
+    }
+}
+
+impl Action<'_> {
+    /// Returns what went into the key, for `why`; computed on demand, since a hit needs none of it.
+    pub fn leaves(&self) -> Leaves {
+        leaves::of(&self.task)
     }
 }

@@ -3,10 +3,32 @@
 
 pub mod diagnostic;
 
+mod document;
+mod environment;
+mod fault;
+mod glob;
+mod image;
+mod machine;
+pub(crate) mod nearest;
+mod node;
+mod operation;
+mod original;
+mod path;
+mod quantity;
+mod raw;
+mod reference;
+mod schema;
+mod service;
+mod validate;
+mod yaml;
+
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 pub use diagnostic::{Diagnostic, Diagnostics, Location};
+pub use document::{Document, Requests, Source, read, read_bytes};
+pub use schema::schema;
+pub use validate::parse;
 
 use crate::name::{EnvironmentName, OperationName, ProjectName, ProjectPath, ServiceName};
 
@@ -224,7 +246,7 @@ pub enum HealthCheck {
 }
 
 /// `sandbox`.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct SandboxConfig {
     /// `level`: `None` is `auto`, the highest that this machine gives.
     pub level: Option<u8>,
@@ -234,12 +256,6 @@ pub struct SandboxConfig {
     pub base_trusted: bool,
     /// `undeclared_writes: error`: exit 3 rather than a warning.
     pub undeclared_writes_are_errors: bool,
-}
-
-impl Default for SandboxConfig {
-    fn default() -> Self {
-        Self { level: None, require: 0, base_trusted: false, undeclared_writes_are_errors: false }
-    }
 }
 
 /// `store`: the three numbers of collection.

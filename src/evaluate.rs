@@ -4,6 +4,9 @@
 pub mod cancel;
 pub mod event;
 pub mod explain;
+pub mod lookup;
+mod perform;
+pub mod predict;
 mod run;
 mod schedule;
 
@@ -14,6 +17,7 @@ use stagecraft_store::{ActionKey, Batch, Digest, Object, Store};
 
 pub use cancel::Cancel;
 pub use event::{Event, Observer};
+pub use lookup::Accept;
 pub use run::{Options, Scope, evaluate};
 
 use crate::action::Action;
@@ -85,6 +89,8 @@ pub struct Outcome {
     pub level: Option<u8>,
     /// How long it took, in ms; 0 for a hit.
     pub milliseconds: u64,
+    /// A source changed while it ran: the result was used and not recorded.
+    pub drifted: bool,
 }
 
 /// What became of every operation that was asked for, by id.
@@ -97,7 +103,9 @@ pub struct Evaluation {
 impl Evaluation {
     /// Returns whether every operation succeeded.
     pub fn is_success(&self) -> bool {
-        self.outcomes.values().all(|outcome| outcome.status.is_success())
+        self.outcomes
+            .values()
+            .all(|outcome| outcome.status.is_success())
     }
 }
 
@@ -204,10 +212,19 @@ pub struct ExecutionContext<'a> {
 /// effect is done and every process it started is gone. Both may be called from several threads.
 pub trait Executor: Sync {
     /// Returns whether the target already is what `action` wants.
-    fn probe(&self, action: &Action, context: &ExecutionContext<'_>) -> Result<Observed, Failure>;
+    fn probe(
+        &self,
+        action: &Action<'_>,
+        context: &ExecutionContext<'_>,
+    ) -> Result<Observed, Failure>;
+
+    /// Takes note of `action` on a target that already is as wanted; changes nothing that serves.
+    fn converge(&self, _action: &Action<'_>, _context: &ExecutionContext<'_>) -> Completion {
+        Completion::Done
+    }
 
     /// Brings `action` about.
-    fn execute(&self, action: &Action, context: &ExecutionContext<'_>) -> Completion;
+    fn execute(&self, action: &Action<'_>, context: &ExecutionContext<'_>) -> Completion;
 }
 
 /// Which executor serves which kind.
@@ -218,7 +235,9 @@ pub struct Executors<'a> {
 impl<'a> Executors<'a> {
     /// Returns the table; a kind without an entry fails when one of its operations is reached.
     pub fn new(entries: &[(Kind, &'a dyn Executor)]) -> Self {
-        Self { by_kind: entries.iter().copied().collect() }
+        Self {
+            by_kind: entries.iter().copied().collect(),
+        }
     }
 
     /// Returns the executor of `kind`.

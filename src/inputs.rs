@@ -6,6 +6,7 @@ mod content;
 mod elf;
 mod error;
 mod expand;
+mod fingerprint;
 mod glob;
 mod loader;
 mod machine;
@@ -29,6 +30,7 @@ use stagecraft_store::{Digest, Node};
 
 pub use error::InputError;
 pub use expand::{Match, expand};
+pub use fingerprint::FingerprintKey;
 pub use snapshot::Snapshot;
 
 use crate::config::{Config, Diagnostic, Diagnostics};
@@ -61,6 +63,8 @@ pub struct Inputs {
     pub base: Arc<Base>,
     /// The caller's variables that `pass_env` lets through; an unset one is absent.
     pub passed: BTreeMap<String, String>,
+    /// What stands for a secret value in keys, for those of `passed` that are secrets; empty without a key.
+    pub fingerprints: BTreeMap<String, String>,
     /// `<os>-<architecture>`, as in `linux-x86_64`.
     pub platform: String,
     /// Globs that matched nothing.
@@ -131,6 +135,7 @@ fn gather_on(
         tools: tools.tools,
         base: tools.base,
         passed: passed(request),
+        fingerprints: BTreeMap::new(),
         platform: format!("{}-{}", std::env::consts::OS, std::env::consts::ARCH),
         warnings,
     })

@@ -1,7 +1,12 @@
 //! `Leaves`: what went into an `ActionKey`, one line each, kept so that a miss can be explained.
 //! An object in the store; never part of a key itself.
 
-use stagecraft_store::{DecodeError, Decoder, Encoder};
+use stagecraft_store::{DecodeError, Decoder, Digest, Encoder, Node, Object};
+
+use super::{RunTask, SwitchTask, Task};
+use crate::name::ProjectPath;
+use crate::plan::hash::SANDBOX_CONTRACT;
+use crate::plan::operation::OperationId;
 
 /// The sorts of leaf, in the order in which a difference is reported.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -119,6 +124,141 @@ impl Leaves {
             Ok(kind.map(|kind| Leaf { kind, name, value }))
         })?;
         decoder.finish()?;
-        Ok(leaves.into_iter().collect::<Option<Vec<_>>>().map(Self::new))
+        Ok(leaves
+            .into_iter()
+            .collect::<Option<Vec<_>>>()
+            .map(Self::new))
     }
+}
+
+/// Returns the leaves of a task.
+pub(super) fn of(task: &Task<'_>) -> Leaves {
+    match task {
+        Task::Run(task) => of_run(task),
+        Task::Place(place) => Leaves::new(vec![target(
+            place.service.as_str(),
+            place.tree.digest.to_string(),
+        )]),
+        Task::Switch(switch) => of_switch(switch),
+        Task::Health(health) => of_switch(&health.switch),
+    }
+}
+
+fn leaf(kind: LeafKind, name: &str, value: String) -> Leaf {
+    Leaf {
+        kind,
+        name: name.to_owned(),
+        value,
+    }
+}
+
+fn target(name: &str, value: String) -> Leaf {
+    leaf(LeafKind::Target, name, value)
+}
+
+fn of_switch(switch: &SwitchTask<'_>) -> Leaves {
+    let mut leaves: Vec<Leaf> = switch
+        .services
+        .iter()
+        .map(|(service, tree)| target(service.as_str(), tree.digest.to_string()))
+        .collect();
+    leaves.push(target(
+        "activate",
+        switch.activate.map(quote).unwrap_or_default(),
+    ));
+    Leaves::new(leaves)
+}
+
+fn of_run(task: &RunTask<'_>) -> Leaves {
+    let run = task.run;
+    let mut leaves = vec![
+        leaf(LeafKind::Command, "", quote(&run.argv())),
+        leaf(LeafKind::Recipe, "workdir", run.workdir.to_string()),
+        leaf(LeafKind::Recipe, "network", run.network.to_string()),
+        leaf(LeafKind::Recipe, "platform", run.platform.clone()),
+        leaf(
+            LeafKind::Recipe,
+            "sandbox contract",
+            SANDBOX_CONTRACT.to_string(),
+        ),
+    ];
+    for output in &run.outputs {
+        let name = format!("output {}", output.glob);
+        let (directory, optional) = (output.directory, output.optional);
+        leaves.push(leaf(
+            LeafKind::Recipe,
+            &name,
+            format!("{directory} {optional}"),
+        ));
+    }
+    for (name, value) in &run.env {
+        leaves.push(leaf(LeafKind::Variable, name, value.clone()));
+    }
+    for (name, secret) in &run.passed {
+        let value = if *secret {
+            run.fingerprints.get(name)
+        } else {
+            run.values.get(name)
+        };
+        leaves.extend(value.map(|value| leaf(LeafKind::Variable, name, value.clone())));
+    }
+    for tool in &run.tools {
+        leaves.push(leaf(
+            LeafKind::Tool,
+            &tool.name,
+            identity(&tool.description, &tool.identity),
+        ));
+    }
+    if !run.base_trusted {
+        leaves.push(leaf(
+            LeafKind::Base,
+            "",
+            identity(&run.base.description, &run.base.identity),
+        ));
+    }
+    for (path, node) in run.sources.iter() {
+        leaves.push(leaf(LeafKind::Source, path.as_str(), source(node)));
+    }
+    for ((id, mount), (_, object)) in needs_in_mount_order(task) {
+        let name = format!("{id} at {mount}");
+        leaves.push(leaf(LeafKind::Dependency, &name, object.digest.to_string()));
+    }
+    Leaves::new(leaves)
+}
+
+type Needed<'t> = (&'t (OperationId, ProjectPath), &'t (ProjectPath, Object));
+
+/// `mounts` is sorted by full path; `needs` by path below the same workdir, which is the same order.
+fn needs_in_mount_order<'t>(task: &'t RunTask<'_>) -> impl Iterator<Item = Needed<'t>> {
+    let mut needs: Vec<_> = task.run.needs.iter().collect();
+    needs.sort_by(|a, b| a.1.cmp(&b.1));
+    needs.into_iter().zip(&task.mounts)
+}
+
+fn identity(description: &str, identity: &Digest) -> String {
+    format!("{description} {identity}")
+}
+
+fn source(node: &Node) -> String {
+    match node {
+        Node::File {
+            object,
+            executable: false,
+        } => object.digest.to_string(),
+        Node::File {
+            object,
+            executable: true,
+        } => format!("{} executable", object.digest),
+        Node::Symlink { target } => format!("-> {target}"),
+        Node::Directory { object } => object.digest.to_string(),
+    }
+}
+
+/// Arguments as one line that tells them apart.
+fn quote(arguments: &[String]) -> String {
+    arguments
+        .iter()
+        .map(|argument| format!("{argument:?}"))
+        .collect::<Vec<_>>()
+        .join(" ")
 }

@@ -17,7 +17,10 @@ impl Cancel {
     /// Returns one that is not cancelled.
     pub fn new() -> std::io::Result<Self> {
         let wake = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?;
-        Ok(Self { flag: AtomicBool::new(false), wake })
+        Ok(Self {
+            flag: AtomicBool::new(false),
+            wake,
+        })
     }
 
     /// Tells all work to stop.

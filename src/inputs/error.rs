@@ -48,6 +48,14 @@ pub enum InputError {
         /// The file: from the project root for one of the project's, else absolute.
         path: PathBuf,
     },
+    /// The key that secrets are fingerprinted with could not be read or made.
+    #[error("failed to use `{path}`")]
+    Fingerprint {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
     /// The snapshot could not be written; a cache, so nothing is lost but time.
     #[error("failed to write `{path}`")]
     Save {

@@ -157,7 +157,7 @@ impl Operation {
     /// Returns what sort of thing it does.
     pub fn kind(&self) -> Kind {
         match &self.work {
-            Work::Run(_) => Kind::Run,
+            Work::Run(_) | Work::Recorded => Kind::Run,
             Work::Place(_) | Work::Switch(_) => Kind::Rollout,
             Work::Health(_) => Kind::HealthCheck,
         }
@@ -174,6 +174,8 @@ impl Operation {
 pub enum Work {
     /// A command in the sandbox.
     Run(Box<Run>),
+    /// A command of a recorded plan, whose output is known and which is never run again.
+    Recorded,
     /// Driver `directory`: the tree of one service below the target's path.
     Place(Place),
     /// Driver `directory`: the release's links, `current`, and `activate`.
@@ -215,10 +217,32 @@ pub struct Run {
     pub base: Arc<Base>,
     /// `sandbox.base: trusted`.
     pub base_trusted: bool,
-    /// The caller's values of `passed`, where set.
+    /// The caller's values of `passed`, where set; secrets in clear, for the process alone.
     pub values: BTreeMap<String, String>,
+    /// What stands for each secret of `values` in keys; absent while the store has no key to make it with.
+    pub fingerprints: BTreeMap<String, String>,
     /// `<os>-<architecture>`.
     pub platform: String,
+}
+
+impl Run {
+    /// Returns the argument list that is started: `sh -eu` for a script, its extra arguments as `$1`…
+    pub fn argv(&self) -> Vec<String> {
+        let mut argv = match &self.command {
+            CommandLine::Argv(argv) => argv.clone(),
+            CommandLine::Script(script) => ["sh", "-eu", "-c", script.as_str(), "sh"]
+                .map(str::to_owned)
+                .to_vec(),
+            CommandLine::Fetch => Vec::new(),
+        };
+        argv.extend(self.arguments.iter().cloned());
+        argv
+    }
+
+    /// Returns whether two runs with equal keys make equal outputs as far as we can tell.
+    pub fn is_remembered(&self) -> bool {
+        self.cache
+    }
 }
 
 /// What bounds a run without being part of what it is.

@@ -46,6 +46,7 @@ pub(crate) struct Staged {
 impl Store {
     /// Starts an empty batch.
     pub fn batch(&self) -> Batch {
+        let _gate = self.inner.enter();
         Batch {
             staging: Staging {
                 inner: Arc::clone(&self.inner),

@@ -72,14 +72,17 @@ fn hold(host: &HostDisk, path: &str) -> io::Result<Option<OwnedFd>> {
     Ok((named.is_ok_and(|named| named == ours)).then_some(directory))
 }
 
-/// Removes the directories of dead owners. What cannot be removed is left for the next time.
-pub(crate) fn reap(disk: &dyn Disk, host: Option<&HostDisk>) -> io::Result<()> {
+/// Removes the directories of dead owners, `ours` never. What cannot be removed is left for the next time.
+pub(crate) fn reap(disk: &dyn Disk, host: Option<&HostDisk>, ours: Option<&str>) -> io::Result<()> {
     let entries = match disk.list(TMP) {
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
         entries => entries?,
     };
     for (name, stat) in entries {
         let path = format!("{TMP}/{name}");
+        if ours == Some(path.as_str()) {
+            continue;
+        }
         let Some(host) = host else {
             disk.change(Change::RemoveTree(&path))?;
             continue;

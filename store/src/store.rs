@@ -128,7 +128,7 @@ impl Store {
         if !inner.check_format()? {
             inner.create()?;
         }
-        owner::reap(&*inner.disk, inner.host_disk()).map_err(at(crate::layout::TMP))?;
+        owner::reap(&*inner.disk, inner.host_disk(), None).map_err(at(crate::layout::TMP))?;
         Ok(Self {
             inner: Arc::new(inner),
         })
@@ -217,6 +217,11 @@ impl Inner {
 
     fn owner(&self) -> MutexGuard<'_, Option<Owner>> {
         self.owner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Returns our own directory of temporary files, if there is one.
+    pub(crate) fn owned(&self) -> Option<String> {
+        self.owner().as_ref().map(|owner| owner.path.clone())
     }
 
     /// Returns a path for a temporary file or directory that nobody else uses.

@@ -13,10 +13,10 @@ use crate::digest::Digest;
 use crate::disk::{Change, Kind, directory_beneath, file_beneath, object_time, translate};
 use crate::error::{StoreError, at};
 use crate::export::{ExportMode, Layers};
-use crate::layout::{TRASH, TREES};
+use crate::layout::TREES;
 use crate::read::copy_hashed;
 use crate::store::{Host, Inner, Store};
-use crate::tree::{Directory, Node};
+use crate::tree::{Directory, EntryName, Node, Object};
 
 impl Store {
     /// Returns the absolute path of a read-only directory that holds the tree, made on first use.
@@ -28,7 +28,7 @@ impl Store {
         let host = inner.host.as_ref().ok_or(StoreError::NotOnHost)?;
         let relative = path(tree);
         let layers = inner.layers(tree)?;
-        if inner.tree_is_intact(host, &relative, &layers, None) {
+        if is_intact(host, &relative, &layers, None) {
             return Ok(host.layout.join(relative));
         }
         inner.writable()?;
@@ -76,7 +76,6 @@ impl Inner {
         if self.disk.stat(tree).map_err(at(tree))?.is_none() {
             return Ok(());
         }
-        self.ensure_dir(TRASH)?;
         if let Some(host) = &self.host
             && let Ok(opened) = host.disk.handle(tree)
             && fchmod(&opened, Mode::RWXU).is_err()
@@ -89,26 +88,25 @@ impl Inner {
             Err(_) => self.discard(Change::RemoveTree(tree), tree),
         }
     }
+}
 
-    /// Compares a materialised tree with what it should be. With `good`, the objects by inode that
-    /// were hashed a moment ago, files that are not among them are hashed too.
-    pub(crate) fn tree_is_intact(
-        &self,
-        host: &Host,
-        relative: &str,
-        layers: &Layers,
-        good: Option<&BTreeMap<u64, Digest>>,
-    ) -> bool {
-        let Ok(top) = host.disk.handle(relative) else {
-            return false;
-        };
-        layers.iter().all(|(path, directory)| {
-            directory_beneath(&top, path)
-                .map_err(io::Error::from)
-                .and_then(|opened| layer_is_intact(&opened, directory, good))
-                .unwrap_or(false)
-        })
-    }
+/// Compares a materialised tree with what it should be. With `good`, the objects by inode that
+/// were hashed a moment ago, files that are not among them are hashed too.
+pub(crate) fn is_intact(
+    host: &Host,
+    relative: &str,
+    layers: &Layers,
+    good: Option<&BTreeMap<u64, Digest>>,
+) -> bool {
+    let Ok(top) = host.disk.handle(relative) else {
+        return false;
+    };
+    layers.iter().all(|(path, directory)| {
+        directory_beneath(&top, path)
+            .map_err(io::Error::from)
+            .and_then(|opened| layer_is_intact(&opened, directory, good))
+            .unwrap_or(false)
+    })
 }
 
 fn layer_is_intact(
@@ -142,16 +140,7 @@ fn layer_is_intact(
                     && stat.size == object.size
                     && stat.modified == object_time()
                     && runs == *executable
-                    && match good {
-                        None => true,
-                        Some(good) => match good.get(&stat.inode) {
-                            Some(digest) => *digest == object.digest,
-                            None => {
-                                let mut file = File::from(file_beneath(opened, name.as_str())?);
-                                copy_hashed(&mut file, &mut io::sink())?.0 == object.digest
-                            }
-                        },
-                    }
+                    && (object.size == 0 || is_good(opened, name, object, stat.inode, good)?)
             }
         };
         if !intact {
@@ -159,4 +148,22 @@ fn layer_is_intact(
         }
     }
     Ok(true)
+}
+
+/// Without anything to compare with, the look that was taken is enough.
+fn is_good(
+    opened: &OwnedFd,
+    name: &EntryName,
+    object: &Object,
+    inode: u64,
+    good: Option<&BTreeMap<u64, Digest>>,
+) -> io::Result<bool> {
+    let Some(good) = good else {
+        return Ok(true);
+    };
+    if let Some(digest) = good.get(&inode) {
+        return Ok(*digest == object.digest);
+    }
+    let mut file = File::from(file_beneath(opened, name.as_str())?);
+    Ok(copy_hashed(&mut file, &mut io::sink())?.0 == object.digest)
 }

@@ -47,7 +47,7 @@ mod tests {
     use super::*;
     use std::os::unix::fs::symlink;
 
-    /// spec: store/operations R16
+    /// spec: store/trees R8
     #[test]
     fn both_ways_down_refuse_links() {
         let top = tempfile::tempdir().unwrap();

@@ -1,6 +1,6 @@
 //! Roots as files: one small record per name, replaced at once, durable before `set_root` returns.
 
-use crate::disk::{Change, Kind, Scope};
+use crate::disk::{Change, Scope};
 use crate::error::{StoreError, at};
 use crate::layout::ROOTS;
 use crate::root::{Root, RootName, SUFFIX};
@@ -85,21 +85,13 @@ impl Inner {
 
     /// Returns the names of all files that are named like a root, sorted.
     pub(crate) fn root_names(&self) -> Result<Vec<RootName>, StoreError> {
-        let mut names = Vec::new();
-        let mut directories = vec![String::new()];
-        while let Some(prefix) = directories.pop() {
-            for (name, stat) in self.list(&format!("{ROOTS}{prefix}"))? {
-                let path = format!("{prefix}/{name}");
-                if stat.kind == Kind::Directory {
-                    directories.push(path);
-                    continue;
-                }
-                let root = path.strip_suffix(SUFFIX).and_then(|path| path.get(1..));
-                if let Some(Ok(name)) = root.map(str::parse) {
-                    names.push(name);
-                }
-            }
-        }
+        let prefix = format!("{ROOTS}/");
+        let files = self.files_below(ROOTS)?;
+        let mut names: Vec<RootName> = files
+            .iter()
+            .filter_map(|path| path.strip_prefix(&prefix)?.strip_suffix(SUFFIX))
+            .filter_map(|name| name.parse().ok())
+            .collect();
         names.sort();
         Ok(names)
     }

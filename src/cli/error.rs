@@ -1,0 +1,233 @@
+//! `CliError`: every way a command can end badly before or beside its operations, with exit code and hints.
+//! The only place that turns errors into exit codes.
+
+use std::error::Error as _;
+use std::io;
+use std::path::PathBuf;
+
+use stagecraft_store::StoreError;
+
+use super::exit::Exit;
+use crate::config::Diagnostics;
+use crate::config::nearest::nearest;
+use crate::inputs::InputError;
+use crate::name::{EnvironmentName, ServiceName};
+use crate::plan::{FilterError, PlanError};
+use crate::providers::directory::DirectoryError;
+use crate::release::lock::LockError;
+use crate::release::log::LogError;
+use crate::release::manifest::{ManifestError, SealError};
+use crate::release::rollback::RollbackError;
+use crate::sandbox::SandboxError;
+
+/// Why a command ended without its result.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum CliError {
+    #[error("stagecraft config not found at {}", .0.display())]
+    ConfigNotFound(PathBuf),
+    #[error("loading config: reading config file: {}", path.display())]
+    ReadConfig { path: PathBuf, source: io::Error },
+    #[error(transparent)]
+    Config(#[from] Diagnostics),
+    #[error("--env is required")]
+    EnvironmentRequired { known: Vec<EnvironmentName> },
+    #[error("invalid environment: {given}")]
+    InvalidEnvironment {
+        given: String,
+        known: Vec<EnvironmentName>,
+    },
+    #[error("unknown service in build plan: {given}")]
+    UnknownService {
+        given: String,
+        known: Vec<ServiceName>,
+    },
+    #[error("invalid format: {given} (must be {allowed})")]
+    InvalidFormat {
+        given: String,
+        allowed: &'static str,
+    },
+    #[error("STAGECRAFT_JOBS is `{given}`, not a number from 1 to 65535")]
+    InvalidJobs { given: String },
+    #[error("{0}")]
+    Usage(&'static str),
+    #[error("unknown {sort} `{given}`")]
+    Unknown {
+        sort: &'static str,
+        given: String,
+        known: Vec<String>,
+    },
+    #[error("the working directory is not to be had")]
+    WorkingDirectory(#[source] io::Error),
+    #[error("no place for the store: neither HOME nor XDG_DATA_HOME is set")]
+    NoStore,
+    #[error("there is no store at {}", .0.display())]
+    StoreAbsent(PathBuf),
+    #[error("{} {what}", path.display())]
+    File {
+        path: PathBuf,
+        what: &'static str,
+        source: io::Error,
+    },
+    #[error(transparent)]
+    Plan(#[from] PlanError),
+    #[error(transparent)]
+    Filter(#[from] FilterError),
+    #[error(transparent)]
+    Input(#[from] InputError),
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error(transparent)]
+    Sandbox(#[from] SandboxError),
+    #[error(transparent)]
+    Log(#[from] LogError),
+    #[error(transparent)]
+    Lock(#[from] LockError),
+    #[error(transparent)]
+    Rollback(#[from] RollbackError),
+    #[error(transparent)]
+    Manifest(ManifestError),
+    #[error(transparent)]
+    Directory(#[from] DirectoryError),
+    #[error("{message}")]
+    Phase { message: String, exit: Exit },
+    #[error("bytes of release {release} are missing: {}", missing.join(", "))]
+    MissingBytes {
+        release: String,
+        missing: Vec<String>,
+    },
+    #[error("signals cannot be watched")]
+    Signals(#[source] io::Error),
+    #[error("stdout cannot be written")]
+    Output(#[source] io::Error),
+}
+
+impl CliError {
+    /// Returns the error and its sources as one text; none where everything was said already.
+    pub(super) fn text(&self) -> Option<String> {
+        let mut text = self.to_string();
+        let mut source = self.source();
+        while let Some(next) = source {
+            let next_text = next.to_string();
+            if !text.ends_with(&next_text) {
+                text = format!("{text}: {next_text}");
+            }
+            source = next.source();
+        }
+        Some(text)
+    }
+
+    /// Returns what to do about it, one line each.
+    pub(super) fn hints(&self) -> Vec<String> {
+        match self {
+            Self::ConfigNotFound(_) => vec!["run `stagecraft init` to write one".to_owned()],
+            Self::EnvironmentRequired { known } | Self::InvalidEnvironment { known, .. } => {
+                vec![listing("environments", known)]
+            }
+            Self::UnknownService { known, .. } => vec![listing("services", known)],
+            Self::Plan(PlanError::UnknownService { known, .. }) => vec![listing("services", known)],
+            Self::Plan(PlanError::UnknownOperation { name, known }) => {
+                near(name, "operations", known)
+            }
+            Self::Unknown { given, known, .. } => near(given, "there are", known),
+            Self::StoreAbsent(_) => vec!["it is made by the first build".to_owned()],
+            Self::MissingBytes { .. } => {
+                vec![
+                    "build that version again from its sources, or bring the store it was made in"
+                        .to_owned(),
+                ]
+            }
+            Self::Log(error) => error.hint().map(str::to_owned).into_iter().collect(),
+            Self::Store(error) if is_damage(error) => {
+                vec!["run `stagecraft store verify --repair`, then the command again".to_owned()]
+            }
+            _ => Vec::new(),
+        }
+    }
+
+    /// Returns the exit code.
+    pub(super) fn exit(&self) -> Exit {
+        match self {
+            Self::Plan(error) => match error {
+                PlanError::NotSupported { .. }
+                | PlanError::UnknownOperation { .. }
+                | PlanError::UnknownService { .. }
+                | PlanError::UnknownEnvironment { .. } => Exit::User,
+                PlanError::Duplicate { .. }
+                | PlanError::Unknown { .. }
+                | PlanError::Cycle { .. } => Exit::Plan,
+            },
+            Self::Input(_) => Exit::Plan,
+            Self::Store(error) if is_damage(error) => Exit::Damaged,
+            Self::Manifest(_) | Self::MissingBytes { .. } => Exit::Damaged,
+            Self::Log(LogError::Damaged { .. }) => Exit::Damaged,
+            Self::Lock(LockError::Held { .. }) | Self::Log(LogError::Locked { .. }) => Exit::Locked,
+            Self::Sandbox(_) => Exit::Build,
+            Self::Phase { exit, .. } => *exit,
+            Self::Store(_)
+            | Self::Lock(_)
+            | Self::Signals(_)
+            | Self::Output(_)
+            | Self::WorkingDirectory(_)
+            | Self::File { .. } => Exit::Internal,
+            Self::Log(
+                LogError::EmptyEnvironment
+                | LogError::EmptyVersion
+                | LogError::NotFound { .. }
+                | LogError::NoCurrent { .. },
+            ) => Exit::User,
+            Self::Log(_) | Self::Directory(_) => Exit::Internal,
+            Self::ConfigNotFound(_)
+            | Self::ReadConfig { .. }
+            | Self::Config(_)
+            | Self::EnvironmentRequired { .. }
+            | Self::InvalidEnvironment { .. }
+            | Self::UnknownService { .. }
+            | Self::InvalidFormat { .. }
+            | Self::InvalidJobs { .. }
+            | Self::Usage(_)
+            | Self::Unknown { .. }
+            | Self::NoStore
+            | Self::StoreAbsent(_)
+            | Self::Filter(_)
+            | Self::Rollback(_) => Exit::User,
+        }
+    }
+}
+
+impl From<SealError> for CliError {
+    fn from(error: SealError) -> Self {
+        match error {
+            SealError::Store(error) => Self::Store(error),
+            SealError::Manifest(error) => Self::Manifest(error),
+        }
+    }
+}
+
+fn is_damage(error: &StoreError) -> bool {
+    matches!(
+        error,
+        StoreError::Corrupt { .. }
+            | StoreError::Newer { .. }
+            | StoreError::Format
+            | StoreError::DamagedRoot { .. }
+            | StoreError::Incomplete { .. }
+            | StoreError::Absent { .. }
+    )
+}
+
+fn listing<T: std::fmt::Display>(what: &str, known: &[T]) -> String {
+    if known.is_empty() {
+        return format!("the configuration has no {what}");
+    }
+    let names: Vec<String> = known.iter().map(ToString::to_string).collect();
+    format!("{what}: {}", names.join(", "))
+}
+
+/// The names most like `given`, or all of them where they are few.
+fn near(given: &str, what: &str, known: &[String]) -> Vec<String> {
+    match nearest(given, known.iter().map(String::as_str)) {
+        Some(name) => vec![format!("did you mean `{name}`?")],
+        None if known.len() <= 20 => vec![listing(what, known)],
+        None => Vec::new(),
+    }
+}

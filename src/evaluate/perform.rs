@@ -1,0 +1,316 @@
+//! What a worker does with one operation: resolve it, look its key up, execute it, stage what it made.
+#![expect(
+    clippy::disallowed_methods,
+    reason = "effects: how long an operation takes"
+)]
+
+use std::collections::BTreeMap;
+use std::time::Instant;
+
+use stagecraft_store::{ActionKey, ActionResult, Batch, Digest, HistoryKey, Object, StoreError};
+
+use super::lookup::{Lookup, look_up};
+use super::run::{Options, chain};
+use super::{
+    Cause, Completion, ExecutionContext, Executor, Executors, Failure, Observed, Outcome, Produced,
+    Status,
+};
+use crate::action::{Action, Leaves, resolve};
+use crate::plan::operation::{Class, Operation, OperationId, Work};
+use crate::plan::{Index, Plan};
+
+/// One operation to perform, with the outputs it takes.
+pub(super) struct Job {
+    pub(super) index: Index,
+    pub(super) outputs: BTreeMap<OperationId, Object>,
+}
+
+/// How an operation ended, and what must become durable before it counts.
+pub(super) struct Report {
+    pub(super) outcome: Outcome,
+    pub(super) staged: Option<Staged>,
+}
+
+/// Objects and records on their way into the store.
+pub(super) struct Staged {
+    pub(super) batch: Batch,
+    pub(super) result: Option<(ActionKey, ActionResult)>,
+    pub(super) history: Option<(HistoryKey, Digest)>,
+}
+
+impl Report {
+    fn of(outcome: Outcome) -> Self {
+        Self {
+            outcome,
+            staged: None,
+        }
+    }
+}
+
+/// What all workers share.
+pub(super) struct Performer<'a> {
+    pub(super) plan: &'a Plan,
+    pub(super) executors: &'a Executors<'a>,
+    pub(super) context: ExecutionContext<'a>,
+    pub(super) options: &'a Options,
+}
+
+impl Performer<'_> {
+    /// Performs one operation; `started` is told why, just before anything is executed.
+    pub(super) fn perform(&self, job: &Job, started: &dyn Fn(String) -> bool) -> Report {
+        if self.context.cancel.is_cancelled() {
+            return Report::of(interrupted(None));
+        }
+        let operation = self.plan.operation(job.index);
+        let action = match resolve(operation, &job.outputs) {
+            Ok(action) => action,
+            Err(error) => return Report::of(failed(None, machine(chain(&error)))),
+        };
+        let Some(executor) = self.executors.of(operation.kind()) else {
+            let message = format!("nothing here can do a `{}`", operation.kind());
+            return Report::of(failed(Some(action.key), machine(message)));
+        };
+        match operation.class() {
+            Class::Pure => self.pure(operation, &action, executor, started),
+            Class::Verified => Report::of(self.verified(&action, executor, started)),
+            Class::Gate => {
+                started("evaluated every time".to_owned());
+                let begun = Instant::now();
+                let completion = executor.execute(&action, &self.context);
+                Report::of(effect(&action, completion, Status::Passed, None, begun))
+            }
+        }
+    }
+
+    fn pure(
+        &self,
+        operation: &Operation,
+        action: &Action<'_>,
+        executor: &dyn Executor,
+        started: &dyn Fn(String) -> bool,
+    ) -> Report {
+        let Work::Run(run) = &operation.work else {
+            return Report::of(failed(
+                Some(action.key),
+                machine("not a pure operation".to_owned()),
+            ));
+        };
+        let store = Some(self.context.store);
+        let answer = look_up(store, self.plan.project(), action, run, self.options.accept);
+        let (reason, leaves) = match answer {
+            Ok(Lookup::Hit(result)) => return Report::of(hit(action.key, &result)),
+            Ok(Lookup::Miss { reason, leaves }) => (reason, leaves),
+            Err(error) => return Report::of(failed(Some(action.key), machine(chain(&error)))),
+        };
+        started(reason.clone());
+        let begun = Instant::now();
+        let completion = executor.execute(action, &self.context);
+        let milliseconds = elapsed(begun);
+        let base = Outcome {
+            key: Some(action.key),
+            reason: Some(reason),
+            milliseconds,
+            ..Outcome::without_output(Status::Ran, None)
+        };
+        let staged = match completion {
+            Completion::Produced(produced) => self.stage(
+                operation,
+                action,
+                run.is_remembered(),
+                produced,
+                &leaves,
+                base,
+            ),
+            Completion::Failed {
+                failure,
+                log,
+                level,
+            } => self.stage_failure(base, failure, &log, level),
+            Completion::Cancelled => Ok(Report::of(interrupted(Some(action.key)))),
+            Completion::Done => Ok(Report::of(failed(
+                Some(action.key),
+                machine("the executor made no output tree".to_owned()),
+            ))),
+        };
+        staged.unwrap_or_else(|error| Report::of(failed(Some(action.key), machine(chain(&error)))))
+    }
+
+    fn history(&self, operation: &Operation) -> HistoryKey {
+        HistoryKey::new(self.plan.project().as_str(), operation.id.as_str())
+    }
+
+    /// Stages a success. A drifted or `cache: false` run leaves its objects for its dependents, and no result.
+    fn stage(
+        &self,
+        operation: &Operation,
+        action: &Action<'_>,
+        remembered: bool,
+        produced: Produced,
+        leaves: &Leaves,
+        base: Outcome,
+    ) -> Result<Report, StoreError> {
+        let Produced {
+            mut batch,
+            output,
+            log,
+            level,
+            mut warnings,
+            drifted,
+        } = produced;
+        let log = batch.put(&log)?;
+        let leaves = batch.put(&leaves.encode())?;
+        let whole = drifted.is_none();
+        warnings.extend(drifted.map(|path| {
+            format!("`{path}` changed while it ran: the result is used once and not remembered")
+        }));
+        let record = whole && remembered;
+        let milliseconds = base.milliseconds;
+        let op_hash = operation.op_hash.0;
+        let result = ActionResult {
+            op_hash,
+            output,
+            log,
+            leaves,
+            level,
+            milliseconds,
+        };
+        Ok(Report {
+            outcome: Outcome {
+                output: Some(output),
+                log: Some(log.digest),
+                warnings,
+                level: Some(level),
+                drifted: !whole,
+                ..base
+            },
+            staged: Some(Staged {
+                batch,
+                result: record.then_some((action.key, result)),
+                history: record.then(|| (self.history(operation), leaves.digest)),
+            }),
+        })
+    }
+
+    /// Stages the log of a failure, so that it can be shown again.
+    fn stage_failure(
+        &self,
+        base: Outcome,
+        failure: Failure,
+        log: &[u8],
+        level: Option<u8>,
+    ) -> Result<Report, StoreError> {
+        let mut batch = self.context.store.batch();
+        let log = batch.put(log)?;
+        let status = Status::Failed;
+        Ok(Report {
+            outcome: Outcome {
+                status,
+                failure: Some(failure),
+                log: Some(log.digest),
+                level,
+                ..base
+            },
+            staged: Some(Staged {
+                batch,
+                result: None,
+                history: None,
+            }),
+        })
+    }
+
+    fn verified(
+        &self,
+        action: &Action<'_>,
+        executor: &dyn Executor,
+        started: &dyn Fn(String) -> bool,
+    ) -> Outcome {
+        let begun = Instant::now();
+        match executor.probe(action, &self.context) {
+            Ok(Observed::Holds) => {
+                let completion = executor.converge(action, &self.context);
+                effect(action, completion, Status::Converged, None, begun)
+            }
+            Ok(Observed::Differs(reason)) => {
+                started(reason.clone());
+                let completion = executor.execute(action, &self.context);
+                effect(action, completion, Status::Applied, Some(reason), begun)
+            }
+            Err(failure) => failed(Some(action.key), failure),
+        }
+    }
+}
+
+impl Outcome {
+    /// Returns an outcome that says nothing but its status and reason.
+    pub fn without_output(status: Status, reason: Option<String>) -> Self {
+        Self {
+            status,
+            key: None,
+            output: None,
+            log: None,
+            reason,
+            failure: None,
+            warnings: Vec::new(),
+            level: None,
+            milliseconds: 0,
+            drifted: false,
+        }
+    }
+}
+
+fn hit(key: ActionKey, result: &ActionResult) -> Outcome {
+    Outcome {
+        key: Some(key),
+        output: Some(result.output),
+        log: Some(result.log.digest),
+        level: Some(result.level),
+        ..Outcome::without_output(Status::Hit, None)
+    }
+}
+
+fn effect(
+    action: &Action<'_>,
+    completion: Completion,
+    success: Status,
+    reason: Option<String>,
+    begun: Instant,
+) -> Outcome {
+    let outcome = match completion {
+        Completion::Done | Completion::Produced(_) => Outcome::without_output(success, reason),
+        Completion::Failed { failure, .. } => failed(None, failure),
+        Completion::Cancelled => interrupted(None),
+    };
+    Outcome {
+        key: Some(action.key),
+        milliseconds: elapsed(begun),
+        ..outcome
+    }
+}
+
+fn interrupted(key: Option<ActionKey>) -> Outcome {
+    let reason = Some("interrupted".to_owned());
+    Outcome {
+        key,
+        ..Outcome::without_output(Status::Cancelled, reason)
+    }
+}
+
+fn failed(key: Option<ActionKey>, failure: Failure) -> Outcome {
+    Outcome {
+        key,
+        failure: Some(failure),
+        ..Outcome::without_output(Status::Failed, None)
+    }
+}
+
+fn machine(message: String) -> Failure {
+    Failure {
+        cause: Cause::Machine,
+        message,
+        hint: None,
+    }
+}
+
+fn elapsed(begun: Instant) -> u64 {
+    u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX)
+}

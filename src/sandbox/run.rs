@@ -1,0 +1,264 @@
+//! One operation from start to end: stage, run, collect, and again where `retries` allows.
+//! Decides what every ending means; starts no process and copies no file itself.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use stagecraft_store::{Object, StoreError};
+
+use crate::action::RunTask;
+use crate::config::CommandLine;
+use crate::evaluate::{Cause, Completion, ExecutionContext, Failure, Produced};
+use crate::sandbox::collect::{Collected, collect};
+use crate::sandbox::environment::{Places, variables};
+use crate::sandbox::explain;
+use crate::sandbox::log::Log;
+use crate::sandbox::order::{Confinement, Order, Report, View};
+use crate::sandbox::process::{self, Ending};
+use crate::sandbox::stage::{Stage, StageError};
+use crate::sandbox::tree;
+
+/// Runs `task`, the work of `operation`, at `level`.
+pub(crate) fn run(
+    helper: &Path,
+    level: u8,
+    operation: &str,
+    task: &RunTask<'_>,
+    context: &ExecutionContext<'_>,
+) -> Completion {
+    let attempt = Attempt { helper, level, operation, task, context };
+    let mut tried = 1;
+    loop {
+        let (ended, log) = attempt.run();
+        match ended {
+            Err(Stopped::Failed(failure)) => {
+                let again = match failure.cause {
+                    Cause::Exit(_) | Cause::Signal(_) => tried <= task.run.limits.retries,
+                    _ => false,
+                };
+                if again && !context.cancel.is_cancelled() {
+                    tried += 1;
+                    continue;
+                }
+                return Completion::Failed { failure, log: log.encode(), level: Some(level) };
+            }
+            Err(Stopped::Cancelled) => return Completion::Cancelled,
+            Ok(mut produced) => {
+                produced.log = log.encode();
+                if tried > 1 {
+                    produced.warnings.push(format!("succeeded on attempt {tried}"));
+                }
+                return Completion::Produced(produced);
+            }
+        }
+    }
+}
+
+enum Stopped {
+    Failed(Failure),
+    Cancelled,
+}
+
+impl From<Failure> for Stopped {
+    fn from(failure: Failure) -> Self {
+        Self::Failed(failure)
+    }
+}
+
+struct Attempt<'a> {
+    helper: &'a Path,
+    level: u8,
+    operation: &'a str,
+    task: &'a RunTask<'a>,
+    context: &'a ExecutionContext<'a>,
+}
+
+impl Attempt<'_> {
+    fn run(&self) -> (Result<Produced, Stopped>, Log) {
+        let mut log = Log::default();
+        let ended = self.run_into(&mut log);
+        (ended, log)
+    }
+
+    fn run_into(&self, log: &mut Log) -> Result<Produced, Stopped> {
+        let (task, context) = (self.task, self.context);
+        let stage = Stage::build(task, context.project, context.store).map_err(staging_failure)?;
+        let order = self.order(&stage)?;
+        let limits = &task.run.limits;
+        let ran = process::run(self.helper, &order, limits.timeout, context.cancel);
+        let ran = ran.map_err(|error| machine(format!("the sandbox helper: {}", explain::io(&error))))?;
+        *log = ran.log;
+        self.judge(&ran.ending, &order.name, &stage, log)?;
+        self.collect(&stage)
+    }
+
+    /// Returns what the helper is to do. At level 0 also makes the directory that PATH names.
+    fn order(&self, stage: &Stage) -> Result<Order, Failure> {
+        let run = self.task.run;
+        let programs = self.programs();
+        let (name, mut arguments) = match &run.command {
+            CommandLine::Script(script) => {
+                let shell = ["-eu", "-c", script, "sh"];
+                ("sh", shell.map(str::to_owned).to_vec())
+            }
+            CommandLine::Argv(argv) => match argv.split_first() {
+                Some((program, rest)) => (program.as_str(), rest.to_vec()),
+                None => return Err(machine("its command is empty".to_owned())),
+            },
+            CommandLine::Fetch => return Err(machine("fetch is not supported yet".to_owned())),
+        };
+        arguments.extend(run.arguments.iter().cloned());
+        let places = self.places(stage)?;
+        let directory = Path::new(&places.tree).join(run.workdir.as_str());
+        let program = if name.contains('/') {
+            directory.join(name)
+        } else if programs.contains_key(name) {
+            Path::new(&places.tools).join(name)
+        } else {
+            return Err(explain::not_on_path(name));
+        };
+        let environment = variables(run, &places);
+        let confinement = self.confinement(stage, programs)?;
+        Ok(Order { confinement, directory, program, name: name.to_owned(), arguments, environment })
+    }
+
+    /// Name on PATH -> program; what an operation names wins over the base.
+    fn programs(&self) -> BTreeMap<String, PathBuf> {
+        let tools = self.task.run.tools.iter().flat_map(|tool| &tool.programs);
+        self.task.run.base.programs.iter().chain(tools).cloned().collect()
+    }
+
+    fn places(&self, stage: &Stage) -> Result<Places, Failure> {
+        if self.level >= 2 {
+            return Ok(Places::fixed());
+        }
+        let text = |path: PathBuf| {
+            let path = path.into_os_string().into_string();
+            path.map_err(|_| machine("the path of the store is not UTF-8".to_owned()))
+        };
+        Ok(Places {
+            tree: text(stage.tree())?,
+            tools: text(stage.beside("bin"))?,
+            home: text(stage.beside("home"))?,
+            temporary: text(stage.beside("tmp"))?,
+        })
+    }
+
+    fn confinement(&self, stage: &Stage, programs: BTreeMap<String, PathBuf>) -> Result<Confinement, Failure> {
+        if self.level >= 2 {
+            return Ok(Confinement::Namespaces(View {
+                mount_point: stage.beside("root"),
+                tree: Some(stage.tree()),
+                programs: programs.into_iter().collect(),
+                files: self.task.run.tools.iter().flat_map(|tool| tool.files.clone()).collect(),
+                network: self.task.run.network,
+            }));
+        }
+        for (name, program) in programs {
+            let linked = std::os::unix::fs::symlink(program, stage.beside("bin").join(name));
+            linked.map_err(|error| machine(format!("the directory of PATH: {}", explain::io(&error))))?;
+        }
+        Ok(Confinement::Directory)
+    }
+
+    fn judge(&self, ending: &Ending, name: &str, stage: &Stage, log: &Log) -> Result<(), Stopped> {
+        let (task, context) = (self.task, self.context);
+        let hint =
+            |status| explain::hint(status, log.frames(), task, self.operation, &stage.staged, context.project);
+        Err(Stopped::Failed(match ending {
+            Ending::Reported(Report::Exited(0)) => return Ok(()),
+            Ending::Cancelled => return Err(Stopped::Cancelled),
+            // Ctrl-C reaches the helper too, as long as it has no session of its own.
+            Ending::Lost if context.cancel.is_cancelled() => return Err(Stopped::Cancelled),
+            Ending::Reported(Report::Exited(status)) => Failure {
+                cause: Cause::Exit(*status),
+                message: format!("exited with status {status}"),
+                hint: hint(Some(*status)),
+            },
+            Ending::Reported(Report::Signaled(signal)) => Failure {
+                cause: Cause::Signal(*signal),
+                message: format!("killed by signal {signal}"),
+                hint: hint(None),
+            },
+            Ending::Reported(Report::Unstartable { errno }) => explain::unstartable(name, *errno),
+            Ending::Reported(Report::Refused { step, errno }) => Failure {
+                cause: Cause::Sandbox,
+                message: format!("sandbox level {}: {step}: {}", self.level, explain::errno(*errno)),
+                hint: None,
+            },
+            Ending::TimedOut => Failure {
+                cause: Cause::Timeout,
+                message: format!("took longer than {} (timeout)", explain::duration(task.run.limits.timeout)),
+                hint: Some("raise timeout, if it needs more".to_owned()),
+            },
+            Ending::Lost => machine("the sandbox helper was ended from outside".to_owned()),
+        }))
+    }
+
+    fn collect(&self, stage: &Stage) -> Result<Produced, Stopped> {
+        let (run, context) = (self.task.run, self.context);
+        let left = tree::list(&stage.tree());
+        let left = left.map_err(|error| machine(format!("read of what was written: {}", explain::io(&error))))?;
+        let mut changed = |path: &str| stage.differs(self.task, context.store, path);
+        let collected = collect(&run.outputs, &run.workdir, &stage.staged, &left, &mut changed);
+        let Collected { outputs, undeclared } = collected.map_err(|missing| explain::missing(&missing))?;
+        let warnings = explain::undeclared(&undeclared, &run.workdir);
+        if run.limits.undeclared_writes_are_errors && !warnings.is_empty() {
+            let (cause, hint) = (Cause::UndeclaredWrite, Some("sandbox.undeclared_writes is `error`".to_owned()));
+            return Err(Failure { cause, message: warnings.join("\n"), hint }.into());
+        }
+        let drifted = stage.drifted(self.task, context.project).map(|path| path.as_str().to_owned());
+        let mut batch = context.store.batch();
+        let output = self.import(&mut batch, stage, &outputs)?;
+        Ok(Produced { batch, output, log: Vec::new(), level: self.level, warnings, drifted })
+    }
+
+    fn import(
+        &self,
+        batch: &mut stagecraft_store::Batch,
+        stage: &Stage,
+        outputs: &[String],
+    ) -> Result<Object, Failure> {
+        let root = stage.tree().join(self.task.run.workdir.as_str());
+        let relative = |path: &Path| path.strip_prefix(&root).unwrap_or(path).display().to_string();
+        batch.import_selected(&root, outputs).map_err(|error| {
+            let cannot = |path: &Path, why: &str| Failure {
+                cause: Cause::MissingOutput,
+                message: format!("output `{}` cannot be kept: {why}", relative(path)),
+                hint: None,
+            };
+            match &error {
+                StoreError::Unsupported { path, what } => cannot(path, &format!("it is a {what}")),
+                StoreError::NotUtf8 { path } => cannot(path, "its name or target is not UTF-8"),
+                StoreError::TooDeep { path } => cannot(path, "it is nested deeper than 256 directories"),
+                StoreError::Io { path, source } => {
+                    machine(format!("output `{}`: {}", relative(path), explain::io(source)))
+                }
+                other => machine(format!("outputs: {other}")),
+            }
+        })
+    }
+}
+
+fn machine(message: String) -> Failure {
+    Failure { cause: Cause::Machine, message, hint: None }
+}
+
+fn staging_failure(error: StageError) -> Failure {
+    match error {
+        StageError::Drift { .. } => {
+            let hint = Some("let nothing else write to the project while it is built, and run again".to_owned());
+            Failure { cause: Cause::Drift, message: error.to_string(), hint }
+        }
+        StageError::Mount { source: StoreError::Corrupt { .. } | StoreError::Absent { .. }, .. } => Failure {
+            cause: Cause::MissingBytes,
+            message: error.to_string(),
+            hint: Some("run `stagecraft store verify --repair`".to_owned()),
+        },
+        StageError::Io { path, source } => {
+            let name = path.file_name().map_or_else(|| path.display(), |name| Path::new(name).display());
+            machine(format!("staging of `{name}`: {}", explain::io(&source)))
+        }
+        StageError::Mount { .. } | StageError::Scratch(_) => machine(error.to_string()),
+    }
+}
