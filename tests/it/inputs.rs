@@ -219,11 +219,11 @@ const TREE: [&str; 9] = [
     ".env",
     "a.css",
     "a.css.map",
+    "lib.txt",
     "lib/.hidden/x.css",
     "lib/b.css",
     "lib/deep/er/c.css",
     "lib/draft/d.draft.css",
-    "lib.txt",
     "z/lib/e.css",
 ];
 
@@ -255,8 +255,7 @@ fn globs_match_by_one_table() {
         (&["?.css", "lib.txt"], &["a.css", "lib.txt"]),
         (&["a.css", "*.css"], &["a.css"]),
     ] {
-        let mut project = Project::new(&TREE).operation("op", globs);
-        project.config.project = "p".parse().unwrap();
+        let project = Project::new(&TREE).operation("op", globs);
         assert_eq!(project.matched("op"), expected, "{globs:?}");
     }
 }
@@ -319,15 +318,11 @@ fn some_directories_never_match() {
             .insert("local".parse().unwrap(), environment);
         assert_eq!(project.matched("op"), ["b"], "{path}");
     }
-    let project = Project {
-        config: project.config,
-        ..Project::new(&files)
-    };
     let project = project.operation("op", &["deploy/current/x", ".git/config"]);
     assert_eq!(
         project.refused(),
-        "stagecraft.yml:1:1: `deploy/current/x` is never an input: an environment deploys to `deploy`\n\
-         stagecraft.yml:1:2: `.git/config` is never an input: `.git` is left out everywhere"
+        "stagecraft.yml:2:1: `deploy/current/x` is never an input: an environment deploys to `deploy`\n\
+         stagecraft.yml:2:2: `.git/config` is never an input: `.git` is left out everywhere"
     );
 }
 
@@ -523,7 +518,7 @@ fn only_wanted_operations_are_looked_at() {
 /// spec: inputs/sources R3
 #[test]
 fn sources_are_sorted_by_path_and_each_is_there_once() {
-    let files = ["a-b/x", "a.b", "a/x", "a/x.y", "a/x/../x-", "ab"];
+    let files = ["a-b/x", "a.b", "a/x", "a/x.y", "a/x-", "ab"];
     let project = Project::new(&files).operation("op", &["a*", "a", "**/x*", "a-b/**"]);
     assert_eq!(
         project.matched("op"),

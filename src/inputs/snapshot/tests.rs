@@ -46,7 +46,11 @@ fn what_was_learned_comes_back_and_other_stamps_do_not() {
     assert_eq!(snapshot.digest("b", &b), Some(Digest::of(b"b")));
     assert_eq!(snapshot.digest("a", &b), None, "another inode");
     fs::set_permissions(project.join("a"), PermissionsExt::from_mode(0o700)).unwrap();
-    assert_eq!(snapshot.digest("a", &stamp(&project.join("a"))), None, "executable");
+    assert_eq!(
+        snapshot.digest("a", &stamp(&project.join("a"))),
+        None,
+        "executable"
+    );
     assert_eq!(snapshot.digest("c", &a), None);
     assert_eq!(
         format::decode(&format::encode(&snapshot.table)),
