@@ -19,10 +19,10 @@ pub(super) fn nearest(project: &OwnedFd, path: &str) -> Option<String> {
         }
         let start = if good.is_empty() { 0 } else { good.len() + 1 };
         let (wrong, rest) = (&path[start..end], &path[end..]);
-        let named = |name: &str| [&path[..start], name, rest].concat();
+        let spelt = |name: &str| [&path[..start], name, rest].concat();
         let mut names = names(project, good)?;
-        names.retain(|name| !NEVER.contains(&name.as_str()) && exists(&named(name)));
-        return nearest_name(wrong, names.iter().map(String::as_str)).map(named);
+        names.retain(|name| !NEVER.contains(&name.as_str()) && exists(&spelt(name)));
+        return nearest_name(wrong, names.iter().map(String::as_str)).map(spelt);
     }
     None
 }

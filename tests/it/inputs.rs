@@ -816,3 +816,76 @@ fn a_script_outside_packages_is_its_bytes_and_its_interpreter() {
     assert_ne!(identity("#!/bin/sh\necho 2\n"), one);
     assert_ne!(identity("#!/bin/cat\necho 1\n"), one);
 }
+
+/// spec: inputs/sources R5
+#[test]
+fn a_file_that_is_replaced_meanwhile_is_one_of_what_it_was() {
+    let project = Project::new(&["a"]).operation("op", &["**"]);
+    let contents = ["short".to_owned(), "long".repeat(20_000)];
+    let digests = contents.clone().map(|text| Digest::of(text.as_bytes()));
+    project.write("a", &contents[0]);
+    let done = std::sync::atomic::AtomicBool::new(false);
+    let other = TempDir::new_in(project.root().parent().unwrap()).unwrap();
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            let next = other.path().join("next");
+            while !done.load(std::sync::atomic::Ordering::Relaxed) {
+                for text in &contents {
+                    fs::write(&next, text).unwrap();
+                    fs::rename(&next, project.place("a")).unwrap();
+                    symlink("elsewhere", &next).unwrap();
+                    fs::rename(&next, project.place("a")).unwrap();
+                }
+            }
+        });
+        let mut seen = BTreeSet::new();
+        for _ in 0..300 {
+            let gathered = project.gather_with(&mut Snapshot::none());
+            match gathered {
+                Ok(inputs) => match node(&inputs, "a") {
+                    Node::File { object, .. } => assert!(digests.contains(&object.digest)),
+                    Node::Symlink { target } => assert_eq!(target, "elsewhere"),
+                    Node::Directory { .. } => panic!("a directory is no source"),
+                },
+                Err(error) => {
+                    seen.insert(error.to_string());
+                }
+            }
+        }
+        done.store(true, std::sync::atomic::Ordering::Relaxed);
+        assert!(
+            seen.iter()
+                .all(|message| message == "`a` changes while it is read"),
+            "{seen:?}"
+        );
+    });
+}
+
+/// spec: inputs/sources R6
+#[test]
+fn only_what_a_glob_can_reach_is_listed() {
+    let mut project = Project::new(&["top/a/x.c", "top/literal"]);
+    let deep = "deep/".repeat(300);
+    fs::create_dir_all(project.place(&format!("top/{deep}"))).unwrap();
+    project = project.operation("op", &["top/*/*.c", "top/literal", "top/d*"]);
+    assert_eq!(project.matched("op"), ["top/a/x.c", "top/literal"]);
+    let project = project.operation("all", &["top/**"]);
+    let error = project.gather_with(&mut Snapshot::none()).unwrap_err();
+    assert!(
+        matches!(&error, InputError::Depth { limit: 256, .. }),
+        "{error}"
+    );
+}
+
+/// spec: inputs/sources R6
+#[test]
+fn operations_with_equal_inputs_share_one_list() {
+    let project = Project::new(&["a", "b"])
+        .operation("one", &["*"])
+        .operation("two", &["*"])
+        .operation("three", &["a"]);
+    let sources = project.gather().sources;
+    let of = |name: &str| sources[&name.parse().unwrap()].clone();
+    assert!(std::sync::Arc::ptr_eq(&of("one"), &of("two")));
+    assert_eq!(of("three").len(), 1);
+}

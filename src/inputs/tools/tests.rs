@@ -83,17 +83,17 @@ impl Fake {
     }
 
     fn find(&self, tool: &str, path: &str) -> Tool {
-        let gathered = gather_one(&self.machine(), tool, path);
+        let gathered = gather_one(&self.machine(), tool, path, &mut Snapshot::none());
         assert!(gathered.faults.is_empty(), "{:?}", gathered.faults);
         Tool::clone(&gathered.tools[tool])
     }
 
     fn base(&self) -> Base {
-        Base::clone(&gather_one(&self.machine(), "none", "").base)
+        Base::clone(&gather_one(&self.machine(), "none", "", &mut Snapshot::none()).base)
     }
 }
 
-fn gather_one(machine: &Machine, tool: &str, path: &str) -> Gathered {
+fn gather_one(machine: &Machine, tool: &str, path: &str, snapshot: &mut Snapshot) -> Gathered {
     let at = Location {
         file: "stagecraft.yml".to_owned(),
         line: 1,
@@ -143,7 +143,7 @@ fn gather_one(machine: &Machine, tool: &str, path: &str) -> Gathered {
         caller: &BTreeMap::new(),
         path: Some(OsStr::new(path)),
     };
-    gather(&request, machine, &mut Snapshot::none()).unwrap()
+    gather(&request, machine, snapshot).unwrap()
 }
 
 fn names(programs: &[(String, PathBuf)]) -> Vec<&str> {
@@ -418,7 +418,7 @@ fn a_tool_that_the_base_has_may_be_named_though_path_lacks_it() {
         fake.find("sh", "/nowhere").programs,
         [("sh".to_owned(), "/usr/sbin/sh".into())]
     );
-    let faults = gather_one(&fake.machine(), "cat", "/usr/sbin").faults;
+    let faults = gather_one(&fake.machine(), "cat", "/usr/sbin", &mut Snapshot::none()).faults;
     assert_eq!(faults[0].message, "tool `cat` is not on PATH");
 }
 
@@ -448,4 +448,43 @@ fn links_are_followed_as_the_kernel_does() {
     assert_eq!(chain("/bin/loop"), None);
     assert_eq!(chain("/bin/absent"), None);
     assert_eq!(chain("/bin/real/below"), None);
+}
+
+/// spec: inputs/tools R12
+#[test]
+fn a_tool_that_has_not_changed_is_not_looked_at_again() {
+    let project = TempDir::new().unwrap();
+    let mut fake = compiler();
+    fake.program("/srv/script", "#!/usr/bin/env gcc\n");
+    let find = |fake: &Fake, tool: &str, path: &str| {
+        let mut snapshot = crate::inputs::snapshot::tests::trusting(project.path());
+        let gathered = gather_one(&fake.machine(), tool, path, &mut snapshot);
+        snapshot.save().unwrap();
+        Tool::clone(&gathered.tools[tool])
+    };
+    let (cc, script) = (
+        find(&fake, "cc", "/bin"),
+        find(&fake, "script", "/srv:/bin"),
+    );
+    // A list is none of the witnesses: whoever looks again sees that it is gone.
+    let list = fake.machine().place("/var/lib/dpkg/info/binutils.list");
+    fs::remove_file(&list).unwrap();
+    assert_eq!(find(&fake, "cc", "/bin"), cc);
+    assert_ne!(
+        find(&fake, "cc", "/usr/bin").programs,
+        cc.programs,
+        "found elsewhere"
+    );
+    assert_eq!(find(&fake, "script", "/srv:/bin"), script);
+    fake.program("/srv/gcc", "first on PATH");
+    let shadowed = find(&fake, "script", "/srv:/bin");
+    assert_ne!(
+        shadowed.identity, script.identity,
+        "a file that was absent is a witness"
+    );
+    fs::remove_file(fake.machine().place("/srv/gcc")).unwrap();
+    fake.program("/srv/script", "#!/usr/bin/env cpp\n");
+    assert_ne!(find(&fake, "script", "/srv:/bin").identity, script.identity);
+    fake.upgrade("Version: 2.40", "Version: 2.41.1");
+    assert_ne!(find(&fake, "cc", "/bin").identity, cc.identity);
 }
