@@ -1,5 +1,10 @@
 //! Tools and the base of made-up machines: a package database, links, scripts and programs in a temporary directory.
 
+#![expect(
+    clippy::disallowed_methods,
+    reason = "effects: builds machines in temporary directories"
+)]
+
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::fs;
