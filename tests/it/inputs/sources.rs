@@ -178,3 +178,56 @@ fn operations_with_equal_inputs_share_one_list() {
     assert!(std::sync::Arc::ptr_eq(&of("one"), &of("two")));
     assert_eq!(of("three").len(), 1);
 }
+
+/// Prints how long gathering takes; run with `cargo test --release --test it -- --ignored --nocapture gathering`.
+#[test]
+#[ignore = "a measurement, not a check"]
+fn gathering_forty_thousand_files() {
+    let mut project = Project::new(&[]);
+    for number in 0..10_000 {
+        for file in ["a.c", "b.c", "c.h", "d.txt"] {
+            project.write(
+                &format!("packages/p{number:05}/{file}"),
+                &format!("{number} {file}"),
+            );
+        }
+    }
+    let time = |project: &Project, snapshot: Snapshot, what: &str| {
+        let mut snapshot = snapshot;
+        let start = std::time::Instant::now();
+        let inputs = project.gather_with(&mut snapshot).unwrap();
+        let gathered = start.elapsed();
+        snapshot.save().unwrap();
+        println!(
+            "{what}: gather {gathered:?}, with save {:?}, {} operations",
+            start.elapsed(),
+            inputs.sources.len()
+        );
+    };
+    for globs in [
+        &["packages/{}/**"][..],
+        &["packages/{}/*.c", "packages/{}/c.h"],
+        &["packages/{}/a.c", "packages/{}/b.c"],
+    ] {
+        project.config.operations.clear();
+        for number in 0..10_000 {
+            let name = format!("p{number:05}");
+            let globs: Vec<_> = globs.iter().map(|glob| glob.replace("{}", &name)).collect();
+            project =
+                project.operation(&name, &globs.iter().map(String::as_str).collect::<Vec<_>>());
+        }
+        println!("{globs:?}");
+        time(&project, Snapshot::none(), "without snapshot");
+        time(
+            &project,
+            Snapshot::load(project.root()).recording(),
+            "first, recording",
+        );
+        for _ in 0..5 {
+            let start = std::time::Instant::now();
+            let snapshot = Snapshot::load(project.root()).recording();
+            println!("load {:?}", start.elapsed());
+            time(&project, snapshot, "again");
+        }
+    }
+}
