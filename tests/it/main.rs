@@ -3,6 +3,7 @@
 mod config;
 mod directory;
 mod examples;
+mod inputs;
 mod layers;
 mod release;
 mod sandbox;
