@@ -1,5 +1,6 @@
 //! The log of releases, the phase runner, the lock and the rollback target, each over real files.
 
+mod history;
 mod lock;
 mod log;
 mod manifest;
