@@ -2,9 +2,11 @@
 
 mod config;
 mod directory;
+mod evaluate;
 mod examples;
 mod inputs;
 mod layers;
+mod plan;
 mod release;
 mod sandbox;
 mod source;

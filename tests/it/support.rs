@@ -6,6 +6,8 @@
     reason = "effects: writes projects and starts the program"
 )]
 
+pub(crate) mod drafts;
+
 use std::collections::BTreeMap;
 use std::fmt;
 use std::os::unix::fs::PermissionsExt;
