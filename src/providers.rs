@@ -6,3 +6,6 @@ pub mod directory;
 pub mod git;
 pub mod health;
 pub(crate) mod wait;
+
+pub use directory::Directory;
+pub use health::Health;

@@ -1,6 +1,9 @@
 //! `HookCommand`: a command of the project, run on this machine outside the sandbox: `activate`, `health.exec`.
 //! Effects: a process group, ended as a whole; its output goes to a file, so that what it leaves running can go on.
-#![expect(clippy::disallowed_methods, reason = "effects: processes outside the sandbox")]
+#![expect(
+    clippy::disallowed_methods,
+    reason = "effects: processes outside the sandbox"
+)]
 
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
@@ -65,9 +68,15 @@ impl Ended {
 impl HookCommand<'_> {
     /// Runs it to its end. Processes that it leaves behind after ending by itself are left alone.
     pub(crate) fn run(&self, cancel: Option<&Cancel>, deadline: Deadline) -> io::Result<Ended> {
-        let (program, arguments) =
-            self.argv.split_first().ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, "empty command"))?;
-        let program = if program.contains('/') { self.project.join(program) } else { PathBuf::from(program) };
+        let (program, arguments) = self
+            .argv
+            .split_first()
+            .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, "empty command"))?;
+        let program = if program.contains('/') {
+            self.project.join(program)
+        } else {
+            PathBuf::from(program)
+        };
         let mut child = Command::new(program)
             .args(arguments)
             .current_dir(self.project)
@@ -78,11 +87,15 @@ impl HookCommand<'_> {
             .process_group(0)
             .spawn()?;
         let group = Pid::from_child(&child);
-        match self.supervise(group, cancel, deadline) {
+        match supervise(group, cancel, deadline) {
             Ok(Woken::Ready) => Ok(Ended::Exited(child.wait()?)),
             Ok(woken) => {
                 stop(&mut child, group)?;
-                Ok(if woken == Woken::Cancelled { Ended::Cancelled } else { Ended::Late })
+                Ok(if woken == Woken::Cancelled {
+                    Ended::Cancelled
+                } else {
+                    Ended::Late
+                })
             }
             Err(error) => {
                 stop(&mut child, group)?;
@@ -90,18 +103,22 @@ impl HookCommand<'_> {
             }
         }
     }
+}
 
-    fn supervise(&self, process: Pid, cancel: Option<&Cancel>, deadline: Deadline) -> io::Result<Woken> {
-        let descriptor = pidfd_open(process, PidfdFlags::empty())?;
-        wait(Some((descriptor.as_fd(), PollFlags::IN)), cancel, deadline)
-    }
+fn supervise(process: Pid, cancel: Option<&Cancel>, deadline: Deadline) -> io::Result<Woken> {
+    let descriptor = pidfd_open(process, PidfdFlags::empty())?;
+    wait(Some((descriptor.as_fd(), PollFlags::IN)), cancel, deadline)
 }
 
 /// Ends the whole group: asks first, then kills.
 fn stop(child: &mut Child, group: Pid) -> io::Result<()> {
     kill_process_group(group, Signal::TERM).ok();
     let descriptor = pidfd_open(group, PidfdFlags::empty())?;
-    wait(Some((descriptor.as_fd(), PollFlags::IN)), None, Deadline::after(GRACE))?;
+    wait(
+        Some((descriptor.as_fd(), PollFlags::IN)),
+        None,
+        Deadline::after(GRACE),
+    )?;
     // The leader is not reaped yet, so its number still names this group.
     kill_process_group(group, Signal::KILL).ok();
     child.wait()?;
@@ -116,6 +133,10 @@ pub(crate) fn tail(mut output: &File, start: u64) -> io::Result<String> {
     let mut bytes = Vec::new();
     output.take(TAIL).read_to_end(&mut bytes)?;
     let text = String::from_utf8_lossy(&bytes);
-    let lines: Vec<&str> = text.lines().map(str::trim_end).filter(|line| !line.is_empty()).collect();
+    let lines: Vec<&str> = text
+        .lines()
+        .map(str::trim_end)
+        .filter(|line| !line.is_empty())
+        .collect();
     Ok(lines[lines.len().saturating_sub(TAIL_LINES)..].join("\n"))
 }

@@ -21,10 +21,14 @@ use target::{Pointer, Sharing, Target};
 
 /// Places trees and switches releases.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct DirectoryDriver;
+pub struct Directory;
 
-impl Executor for DirectoryDriver {
-    fn probe(&self, action: &Action<'_>, context: &ExecutionContext<'_>) -> Result<Observed, Failure> {
+impl Executor for Directory {
+    fn probe(
+        &self,
+        action: &Action<'_>,
+        context: &ExecutionContext<'_>,
+    ) -> Result<Observed, Failure> {
         let observed = match &action.task {
             Task::Place(task) => observe_place(task, context),
             Task::Switch(task) => switch::observe(task, context),
@@ -59,16 +63,24 @@ pub fn live(path: &str, project: &Path) -> Result<Option<ReleaseId>, DirectoryEr
 }
 
 /// Opens, empty, the file on the target that takes what a health command prints.
-pub(in crate::providers) fn hook_output(path: &str, project: &Path) -> Result<File, DirectoryError> {
+pub(in crate::providers) fn hook_output(
+    path: &str,
+    project: &Path,
+) -> Result<File, DirectoryError> {
     Target::new(path, project).hook_output("health.log", true)
 }
 
-fn observe_place(task: &PlaceTask<'_>, context: &ExecutionContext<'_>) -> Result<Observed, DirectoryError> {
+fn observe_place(
+    task: &PlaceTask<'_>,
+    context: &ExecutionContext<'_>,
+) -> Result<Observed, DirectoryError> {
     let target = Target::new(task.path, context.project);
-    Ok(match tree::difference(&target, context.store, &task.tree)? {
-        None => Observed::Holds,
-        Some(difference) => Observed::Differs(difference),
-    })
+    Ok(
+        match tree::difference(&target, context.store, &task.tree)? {
+            None => Observed::Holds,
+            Some(difference) => Observed::Differs(difference),
+        },
+    )
 }
 
 fn place(task: &PlaceTask<'_>, context: &ExecutionContext<'_>) -> Result<(), DirectoryError> {
@@ -91,10 +103,18 @@ fn done(result: Result<(), DirectoryError>) -> Completion {
 }
 
 fn failed(failure: Failure) -> Completion {
-    Completion::Failed { failure, log: Vec::new(), level: None }
+    Completion::Failed {
+        failure,
+        log: Vec::new(),
+        level: None,
+    }
 }
 
 /// The table of executors sent an action to the wrong one.
 fn misplaced() -> Failure {
-    Failure { cause: Cause::Machine, message: "driver `directory` cannot do this".to_owned(), hint: None }
+    Failure {
+        cause: Cause::Machine,
+        message: "driver `directory` cannot do this".to_owned(),
+        hint: None,
+    }
 }

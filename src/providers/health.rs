@@ -20,11 +20,17 @@ const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Evaluates health gates.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct HealthGate;
+pub struct Health;
 
-impl Executor for HealthGate {
-    fn probe(&self, _action: &Action<'_>, _context: &ExecutionContext<'_>) -> Result<Observed, Failure> {
-        Ok(Observed::Differs("a gate is evaluated every time".to_owned()))
+impl Executor for Health {
+    fn probe(
+        &self,
+        _action: &Action<'_>,
+        _context: &ExecutionContext<'_>,
+    ) -> Result<Observed, Failure> {
+        Ok(Observed::Differs(
+            "a gate is evaluated every time".to_owned(),
+        ))
     }
 
     fn execute(&self, action: &Action<'_>, context: &ExecutionContext<'_>) -> Completion {
@@ -49,7 +55,15 @@ fn evaluate(task: &HealthTask<'_>, context: &ExecutionContext<'_>) -> Completion
 }
 
 fn failed(cause: Cause, message: String) -> Completion {
-    Completion::Failed { failure: Failure { cause, message, hint: None }, log: Vec::new(), level: None }
+    Completion::Failed {
+        failure: Failure {
+            cause,
+            message,
+            hint: None,
+        },
+        log: Vec::new(),
+        level: None,
+    }
 }
 
 enum Verdict {
@@ -113,7 +127,11 @@ impl<'g> Gate<'g> {
             if good >= self.config.samples {
                 return Verdict::Passed;
             }
-            match wait(None, Some(self.cancel), self.deadline.within(self.config.interval)) {
+            match wait(
+                None,
+                Some(self.cancel),
+                self.deadline.within(self.config.interval),
+            ) {
                 Ok(Woken::Cancelled) => return Verdict::Cancelled,
                 Ok(Woken::Ready | Woken::Late) => {}
                 Err(error) => return Verdict::Failed(format!("{}: {error}", self.question())),
@@ -133,14 +151,21 @@ impl<'g> Gate<'g> {
                 Ok(None) => Answer::Cancelled,
                 Err(error) => Answer::failure(&error),
             },
-            HealthCheck::Exec(argv) => self.run_command(argv).unwrap_or_else(|error| Answer::failure(&error)),
+            HealthCheck::Exec(argv) => self
+                .run_command(argv)
+                .unwrap_or_else(|error| Answer::failure(&error)),
         }
     }
 
     /// A command may take until the deadline of all answers.
     fn run_command(&self, argv: &[String]) -> io::Result<Answer> {
         let output = hook_output(self.path, self.project).map_err(io::Error::other)?;
-        let command = HookCommand { argv, project: self.project, release: self.release, output: &output };
+        let command = HookCommand {
+            argv,
+            project: self.project,
+            release: self.release,
+            output: &output,
+        };
         let ended = command.run(Some(self.cancel), self.deadline)?;
         if ended == Ended::Cancelled {
             return Ok(Answer::Cancelled);
@@ -165,7 +190,14 @@ impl<'g> Gate<'g> {
     fn complaint(&self, good: u32, last: &str) -> String {
         let wanted = self.config.samples;
         let seconds = self.config.deadline.as_secs_f64();
-        let row = if wanted > 1 { format!(" ({good} of {wanted} in a row)") } else { String::new() };
-        format!("{} did not hold within {seconds} s{row}; last answer: {last}", self.question())
+        let row = if wanted > 1 {
+            format!(" ({good} of {wanted} in a row)")
+        } else {
+            String::new()
+        };
+        format!(
+            "{} did not hold within {seconds} s{row}; last answer: {last}",
+            self.question()
+        )
     }
 }

@@ -115,16 +115,37 @@ impl Difference {
 
     /// Compares two manifests; reads only directories that differ.
     pub fn between(older: &Manifest, newer: &Manifest, store: &Store) -> Result<Self, StoreError> {
-        let before: BTreeMap<_, _> = older.config.iter().map(|file| (&file.path, file.blob)).collect();
-        let after: BTreeMap<_, _> = newer.config.iter().map(|file| (&file.path, file.blob)).collect();
-        let config = pairs(&before, &after).into_iter().filter_map(|(path, before, after)| {
-            Some(((*path).clone(), change(before, after)?))
-        });
-        let mut difference = Self { config: config.collect(), operations: BTreeMap::new() };
-        let before: BTreeMap<_, _> = older.operations.iter().map(|operation| (&operation.id, operation)).collect();
-        let after: BTreeMap<_, _> = newer.operations.iter().map(|operation| (&operation.id, operation)).collect();
+        let before: BTreeMap<_, _> = older
+            .config
+            .iter()
+            .map(|file| (&file.path, file.blob))
+            .collect();
+        let after: BTreeMap<_, _> = newer
+            .config
+            .iter()
+            .map(|file| (&file.path, file.blob))
+            .collect();
+        let config = pairs(&before, &after)
+            .into_iter()
+            .filter_map(|(path, before, after)| Some(((*path).clone(), change(before, after)?)));
+        let mut difference = Self {
+            config: config.collect(),
+            operations: BTreeMap::new(),
+        };
+        let before: BTreeMap<_, _> = older
+            .operations
+            .iter()
+            .map(|operation| (&operation.id, operation))
+            .collect();
+        let after: BTreeMap<_, _> = newer
+            .operations
+            .iter()
+            .map(|operation| (&operation.id, operation))
+            .collect();
         for (id, before, after) in pairs(&before, &after) {
-            let Some(change) = change(before, after) else { continue };
+            let Some(change) = change(before, after) else {
+                continue;
+            };
             let found = compare(change, before.copied(), after.copied(), store)?;
             difference.operations.insert((*id).clone(), found);
         }
@@ -133,7 +154,10 @@ impl Difference {
 }
 
 /// Returns each key of either map with its two values, sorted.
-fn pairs<'m, K: Ord, V>(before: &'m BTreeMap<K, V>, after: &'m BTreeMap<K, V>) -> Vec<(&'m K, Option<&'m V>, Option<&'m V>)> {
+fn pairs<'m, K: Ord, V>(
+    before: &'m BTreeMap<K, V>,
+    after: &'m BTreeMap<K, V>,
+) -> Vec<(&'m K, Option<&'m V>, Option<&'m V>)> {
     let mut pairs: BTreeMap<&K, (Option<&V>, Option<&V>)> = BTreeMap::new();
     for (key, value) in before {
         pairs.entry(key).or_default().0 = Some(value);
@@ -141,7 +165,10 @@ fn pairs<'m, K: Ord, V>(before: &'m BTreeMap<K, V>, after: &'m BTreeMap<K, V>) -
     for (key, value) in after {
         pairs.entry(key).or_default().1 = Some(value);
     }
-    pairs.into_iter().map(|(key, (before, after))| (key, before, after)).collect()
+    pairs
+        .into_iter()
+        .map(|(key, (before, after))| (key, before, after))
+        .collect()
 }
 
 fn change<T: PartialEq>(before: Option<T>, after: Option<T>) -> Option<Change> {
@@ -159,24 +186,44 @@ fn compare(
     after: Option<&ManifestOperation>,
     store: &Store,
 ) -> Result<OperationDifference, StoreError> {
-    let differs = |fact: &dyn Fn(&ManifestOperation, &ManifestOperation) -> bool| match (before, after) {
-        (Some(before), Some(after)) => !fact(before, after),
-        (None | Some(_), None) | (None, Some(_)) => false,
-    };
+    let differs =
+        |fact: &dyn Fn(&ManifestOperation, &ManifestOperation) -> bool| match (before, after) {
+            (Some(before), Some(after)) => !fact(before, after),
+            (None | Some(_), None) | (None, Some(_)) => false,
+        };
     let output = |side: Option<&ManifestOperation>| side.and_then(|operation| operation.output);
     Ok(OperationDifference {
         change,
         recipe: differs(&|a, b| a.op_hash == b.op_hash),
         key: differs(&|a, b| a.action_key == b.action_key),
         work: differs(&|a, b| {
-            (&a.effect, a.kind, a.phase, &a.services, &a.hosts, &a.dependencies, &a.description)
-                == (&b.effect, b.kind, b.phase, &b.services, &b.hosts, &b.dependencies, &b.description)
+            (
+                &a.effect,
+                a.kind,
+                a.phase,
+                &a.services,
+                &a.hosts,
+                &a.dependencies,
+                &a.description,
+            ) == (
+                &b.effect,
+                b.kind,
+                b.phase,
+                &b.services,
+                &b.hosts,
+                &b.dependencies,
+                &b.description,
+            )
         }),
         output: outputs(output(before), output(after), store)?,
     })
 }
 
-fn outputs(before: Option<Object>, after: Option<Object>, store: &Store) -> Result<OutputDifference, StoreError> {
+fn outputs(
+    before: Option<Object>,
+    after: Option<Object>,
+    store: &Store,
+) -> Result<OutputDifference, StoreError> {
     if before == after {
         return Ok(OutputDifference::Equal);
     }
@@ -210,11 +257,18 @@ fn directories(
     let before: BTreeMap<_, _> = before.iter().collect();
     let after: BTreeMap<_, _> = after.iter().collect();
     for (name, before, after) in pairs(&before, &after) {
-        let Some(change) = change(before, after) else { continue };
-        let path = if path.is_empty() { name.as_str().to_owned() } else { format!("{path}/{}", name.as_str()) };
+        let Some(change) = change(before, after) else {
+            continue;
+        };
+        let path = if path.is_empty() {
+            name.as_str().to_owned()
+        } else {
+            format!("{path}/{}", name.as_str())
+        };
         let (below_before, below_after) = (directory_of(before), directory_of(after));
         // A file that became a directory is removed, and the files below are added.
-        let is_leaf = |node: Option<&&Node>, below: Option<Object>| node.is_some() && below.is_none();
+        let is_leaf =
+            |node: Option<&&Node>, below: Option<Object>| node.is_some() && below.is_none();
         match (is_leaf(before, below_before), is_leaf(after, below_after)) {
             (true, true) => _ = files.insert(path.clone(), change),
             (true, false) => _ = files.insert(path.clone(), Change::Removed),
@@ -260,8 +314,21 @@ impl fmt::Display for Difference {
 impl OperationDifference {
     fn facts(&self) -> String {
         let output = self.change == Change::Changed && self.output != OutputDifference::Equal;
-        let facts = [(self.recipe, "recipe"), (self.key, "key"), (self.work, "work"), (output, "output")];
-        let named: Vec<&str> = facts.into_iter().filter(|(holds, _)| *holds).map(|(_, name)| name).collect();
-        if named.is_empty() { String::new() } else { format!(": {}", named.join(", ")) }
+        let facts = [
+            (self.recipe, "recipe"),
+            (self.key, "key"),
+            (self.work, "work"),
+            (output, "output"),
+        ];
+        let named: Vec<&str> = facts
+            .into_iter()
+            .filter(|(holds, _)| *holds)
+            .map(|(_, name)| name)
+            .collect();
+        if named.is_empty() {
+            String::new()
+        } else {
+            format!(": {}", named.join(", "))
+        }
     }
 }

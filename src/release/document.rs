@@ -23,15 +23,25 @@ pub(crate) struct Document {
 impl Document {
     /// Returns the log of a file that does not exist.
     pub(crate) fn empty() -> Self {
-        Self { top: Object::new(), releases: Vec::new() }
+        Self {
+            top: Object::new(),
+            releases: Vec::new(),
+        }
     }
 
     /// Returns the log that `bytes` hold.
     pub(crate) fn parse(bytes: &[u8]) -> Result<Self, Damage> {
         let top = match serde_json::from_slice(bytes).map_err(Damage::Json)? {
             Value::Object(top) => top,
-            Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Array(_) => {
-                return Err(Damage::Shape { place: "the file".to_owned(), wanted: "an object" });
+            Value::Null
+            | Value::Bool(_)
+            | Value::Number(_)
+            | Value::String(_)
+            | Value::Array(_) => {
+                return Err(Damage::Shape {
+                    place: "the file".to_owned(),
+                    wanted: "an object",
+                });
             }
         };
         let mut releases = read::releases(&top)?;
@@ -52,7 +62,9 @@ impl Document {
 
     /// Returns the index of the release `id`.
     pub(crate) fn find(&self, id: &str) -> Option<usize> {
-        self.releases.iter().position(|release| release.id.as_str() == id)
+        self.releases
+            .iter()
+            .position(|release| release.id.as_str() == id)
     }
 
     /// Returns the index of the release that is live in `environment`.
@@ -70,11 +82,19 @@ impl Document {
     }
 
     /// Gives one phase a status, and a reason where there is one.
-    pub(crate) fn set_phase(&mut self, index: usize, phase: Phase, status: PhaseStatus, reason: Option<&str>) {
+    pub(crate) fn set_phase(
+        &mut self,
+        index: usize,
+        phase: Phase,
+        status: PhaseStatus,
+        reason: Option<&str>,
+    ) {
         let entry = self.entry(index);
-        child(entry, "phases", phases_value(&Phases::pending())).insert(phase.as_str().to_owned(), json!(status.as_str()));
+        child(entry, "phases", phases_value(Phases::pending()))
+            .insert(phase.as_str().to_owned(), json!(status.as_str()));
         if let Some(reason) = reason {
-            child(entry, "phase_reasons", json!({})).insert(phase.as_str().to_owned(), json!(reason));
+            child(entry, "phase_reasons", json!({}))
+                .insert(phase.as_str().to_owned(), json!(reason));
         }
         let release = &mut self.releases[index];
         release.phases.set(phase, status);
@@ -85,7 +105,8 @@ impl Document {
 
     /// Records what a release consists of.
     pub(crate) fn set_manifest(&mut self, index: usize, manifest: Digest) {
-        self.entry(index).insert("manifest".to_owned(), json!(manifest.to_string()));
+        self.entry(index)
+            .insert("manifest".to_owned(), json!(manifest.to_string()));
         self.releases[index].manifest = Some(manifest);
     }
 
@@ -99,7 +120,9 @@ impl Document {
 
     /// Records how the run of a release ended; releases without a run record get none.
     pub(crate) fn end_run(&mut self, index: usize, outcome: RunOutcome, ended: Timestamp) {
-        let Some(run) = &mut self.releases[index].run else { return };
+        let Some(run) = &mut self.releases[index].run else {
+            return;
+        };
         run.ended = Some(ended);
         run.outcome = Some(outcome);
         let record = child(self.entry(index), "run", json!({}));
@@ -126,36 +149,61 @@ fn slot<'v>(object: &'v mut Object, key: &str, default: Value) -> &'v mut Value 
 }
 
 fn child<'v>(object: &'v mut Object, key: &str, default: Value) -> &'v mut Object {
-    slot(object, key, default).as_object_mut().expect("invariant: read as an object or null before")
+    slot(object, key, default)
+        .as_object_mut()
+        .expect("invariant: read as an object or null before")
 }
 
 fn live(top: &Object, releases: &[Release], environment: &str) -> Option<usize> {
-    if let Some(id) = top.get("live").and_then(|live| live.get(environment)).and_then(Value::as_str) {
-        return releases.iter().position(|release| release.id.as_str() == id);
+    if let Some(id) = top
+        .get("live")
+        .and_then(|live| live.get(environment))
+        .and_then(Value::as_str)
+    {
+        return releases
+            .iter()
+            .position(|release| release.id.as_str() == id);
     }
     let finalized = |release: &&Release| {
-        release.environment == environment && release.phases.of(Phase::Finalize) == PhaseStatus::Completed
+        release.environment == environment
+            && release.phases.of(Phase::Finalize) == PhaseStatus::Completed
     };
-    let newest = releases.iter().filter(finalized).max_by(|a, b| a.age_order(b))?;
-    releases.iter().position(|release| std::ptr::eq(release, newest))
+    let newest = releases
+        .iter()
+        .filter(finalized)
+        .max_by(|a, b| a.age_order(b))?;
+    releases
+        .iter()
+        .position(|release| std::ptr::eq(release, newest))
 }
 
 fn mark_live(top: &Object, releases: &mut [Release]) {
-    let environments: std::collections::BTreeSet<String> =
-        releases.iter().map(|release| release.environment.clone()).collect();
-    let lives: Vec<usize> =
-        environments.iter().filter_map(|environment| live(top, releases, environment)).collect();
+    let environments: std::collections::BTreeSet<String> = releases
+        .iter()
+        .map(|release| release.environment.clone())
+        .collect();
+    let lives: Vec<usize> = environments
+        .iter()
+        .filter_map(|environment| live(top, releases, environment))
+        .collect();
     for (index, release) in releases.iter_mut().enumerate() {
         release.live = lives.contains(&index);
     }
 }
 
 /// On disk the phases stand in alphabetical order.
-fn phases_value(phases: &Phases) -> Value {
-    let mut names: Vec<(&str, PhaseStatus)> =
-        phases.iter().map(|(phase, status)| (phase.as_str(), status)).collect();
+fn phases_value(phases: Phases) -> Value {
+    let mut names: Vec<(&str, PhaseStatus)> = phases
+        .iter()
+        .map(|(phase, status)| (phase.as_str(), status))
+        .collect();
     names.sort_unstable();
-    Value::Object(names.into_iter().map(|(name, status)| (name.to_owned(), json!(status.as_str()))).collect())
+    Value::Object(
+        names
+            .into_iter()
+            .map(|(name, status)| (name.to_owned(), json!(status.as_str())))
+            .collect(),
+    )
 }
 
 fn written(release: &Release) -> Value {
@@ -165,7 +213,7 @@ fn written(release: &Release) -> Value {
     entry.insert("version".to_owned(), json!(release.version));
     entry.insert("commit_sha".to_owned(), json!(release.commit_sha));
     entry.insert("timestamp".to_owned(), json!(release.timestamp.to_string()));
-    entry.insert("phases".to_owned(), phases_value(&release.phases));
+    entry.insert("phases".to_owned(), phases_value(release.phases));
     if let Some(previous) = &release.previous_id {
         entry.insert("previous_id".to_owned(), json!(previous.as_str()));
     }

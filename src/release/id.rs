@@ -22,7 +22,9 @@ impl ReleaseId {
     /// Returns the id of a release made at `instant`.
     pub fn at(instant: Timestamp) -> Self {
         let [year, month, day, hour, minute, second, milliseconds] = instant.fields();
-        Self(format!("rel-{year:04}{month:02}{day:02}-{hour:02}{minute:02}{second:02}{milliseconds:03}"))
+        Self(format!(
+            "rel-{year:04}{month:02}{day:02}-{hour:02}{minute:02}{second:02}{milliseconds:03}"
+        ))
     }
 
     /// Returns the instant it was made from, read as UTC; without milliseconds, the last one of its second.
@@ -48,7 +50,9 @@ impl FromStr for ReleaseId {
     fn from_str(text: &str) -> Result<Self, ReleaseIdError> {
         match instant(text) {
             Some(_) => Ok(Self(text.to_owned())),
-            None => Err(ReleaseIdError { text: text.to_owned() }),
+            None => Err(ReleaseIdError {
+                text: text.to_owned(),
+            }),
         }
     }
 }
@@ -66,7 +70,9 @@ fn instant(text: &str) -> Option<Timestamp> {
     digits(clock, 6)?;
     let (year, month, day) = (date.get(..4)?, date.get(4..6)?, date.get(6..)?);
     let (hour, minute, second) = (clock.get(..2)?, clock.get(2..4)?, clock.get(4..)?);
-    format!("{year}-{month}-{day}T{hour}:{minute}:{second}.{milliseconds:03}Z").parse().ok()
+    format!("{year}-{month}-{day}T{hour}:{minute}:{second}.{milliseconds:03}Z")
+        .parse()
+        .ok()
 }
 
 #[cfg(test)]
@@ -87,16 +93,28 @@ mod tests {
     #[test]
     fn the_short_form_of_older_files_is_accepted() {
         let short: ReleaseId = "rel-20250102-030405".parse().unwrap();
-        assert_eq!(short.instant().unwrap().to_string(), "2025-01-02T03:04:05.999Z");
-        let next = Timestamp::from_milliseconds(short.instant().unwrap().milliseconds() + 1).unwrap();
+        assert_eq!(
+            short.instant().unwrap().to_string(),
+            "2025-01-02T03:04:05.999Z"
+        );
+        let next =
+            Timestamp::from_milliseconds(short.instant().unwrap().milliseconds() + 1).unwrap();
         assert!(ReleaseId::at(next) > short);
     }
 
     #[test]
     fn other_texts_are_refused() {
         for bad in [
-            "", "rel-", "rel-20250102", "rel-20251302-030405678", "rel-20250102-0304056", "rel-20250102-03040567é",
-            "rel-20250102-250405678", "../rel-20250102-030405678", "rel-20250102-030405678/", "REL-20250102-030405678",
+            "",
+            "rel-",
+            "rel-20250102",
+            "rel-20251302-030405678",
+            "rel-20250102-0304056",
+            "rel-20250102-03040567é",
+            "rel-20250102-250405678",
+            "../rel-20250102-030405678",
+            "rel-20250102-030405678/",
+            "REL-20250102-030405678",
         ] {
             assert!(bad.parse::<ReleaseId>().is_err(), "{bad}");
         }

@@ -1,6 +1,9 @@
 //! `EnvironmentLock`: one deploy or rollback per environment at a time (`spec/release/lock.md`).
 //! Effects: a lock file that the kernel releases with the process and that is never removed.
-#![expect(clippy::disallowed_methods, reason = "effects: the environment's lock file")]
+#![expect(
+    clippy::disallowed_methods,
+    reason = "effects: the environment's lock file"
+)]
 
 use std::fmt;
 use std::fs::{DirBuilder, File, OpenOptions};
@@ -30,8 +33,16 @@ pub struct Holder {
 
 impl fmt::Display for Holder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { who, process, command, started } = self;
-        write!(f, "`{command}` of {who}, process {process}, since {started}")
+        let Self {
+            who,
+            process,
+            command,
+            started,
+        } = self;
+        write!(
+            f,
+            "`{command}` of {who}, process {process}, since {started}"
+        )
     }
 }
 
@@ -68,14 +79,24 @@ pub struct EnvironmentLock {
 
 impl EnvironmentLock {
     /// Takes the lock of `environment` below `state` (`.stagecraft`) at once or not at all, and signs it.
-    pub fn take(state: &Path, environment: &EnvironmentName, holder: &Holder) -> Result<Self, LockError> {
+    pub fn take(
+        state: &Path,
+        environment: &EnvironmentName,
+        holder: &Holder,
+    ) -> Result<Self, LockError> {
         let path = state.join("locks").join(format!("{environment}.lock"));
-        let failed = |source| LockError::File { path: path.clone(), source };
+        let failed = |source| LockError::File {
+            path: path.clone(),
+            source,
+        };
         let mut file = open(&path).map_err(failed)?;
         match flock(&file, FlockOperation::NonBlockingLockExclusive) {
             Ok(()) => {}
             Err(Errno::WOULDBLOCK) => {
-                return Err(LockError::Held { environment: environment.clone(), holder: signature(&mut file) });
+                return Err(LockError::Held {
+                    environment: environment.clone(),
+                    holder: signature(&mut file),
+                });
             }
             Err(error) => return Err(failed(error.into())),
         }
@@ -94,9 +115,18 @@ impl Drop for EnvironmentLock {
 
 fn open(path: &Path) -> io::Result<File> {
     if let Some(parent) = path.parent() {
-        DirBuilder::new().recursive(true).mode(0o750).create(parent)?;
+        DirBuilder::new()
+            .recursive(true)
+            .mode(0o750)
+            .create(parent)?;
     }
-    OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o640).open(path)
+    OpenOptions::new()
+        .read(true)
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .mode(0o640)
+        .open(path)
 }
 
 fn sign(file: &mut File, holder: &Holder) -> io::Result<()> {

@@ -101,23 +101,32 @@ impl ReleaseLog {
         let document = self.read()?;
         newest_of(document.releases(), environment)
             .cloned()
-            .ok_or_else(|| LogError::NoCurrent { environment: environment.to_owned() })
+            .ok_or_else(|| LogError::NoCurrent {
+                environment: environment.to_owned(),
+            })
     }
 
     /// Returns the release that is live in an environment: the one that `live` names, else the newest finalized.
     pub fn live(&self, environment: &str) -> Result<Option<Release>, LogError> {
         let document = self.read()?;
-        Ok(document.live(environment).map(|index| document.releases()[index].clone()))
+        Ok(document
+            .live(environment)
+            .map(|index| document.releases()[index].clone()))
     }
 
     /// Returns the newest fully deployed release before the live one.
     pub fn previous(&self, environment: &str) -> Result<Option<Release>, LogError> {
         let document = self.read()?;
-        let Some(live) = document.live(environment).map(|index| &document.releases()[index]) else {
+        let Some(live) = document
+            .live(environment)
+            .map(|index| &document.releases()[index])
+        else {
             return Ok(None);
         };
         let before = document.releases().iter().filter(|release| {
-            release.environment == environment && release.is_fully_deployed() && release.age_order(live).is_lt()
+            release.environment == environment
+                && release.is_fully_deployed()
+                && release.age_order(live).is_lt()
         });
         Ok(before.max_by(|a, b| a.age_order(b)).cloned())
     }
@@ -135,14 +144,19 @@ impl ReleaseLog {
         let mut releases = self.read()?.releases().to_vec();
         releases.sort_by(|a, b| {
             let newest_first = b.timestamp.cmp(&a.timestamp);
-            a.environment.cmp(&b.environment).then(newest_first).then_with(|| a.id.cmp(&b.id))
+            a.environment
+                .cmp(&b.environment)
+                .then(newest_first)
+                .then_with(|| a.id.cmp(&b.id))
         });
         Ok(releases)
     }
 
     /// Returns the phase that `text` names.
     pub fn phase(text: &str) -> Result<Phase, LogError> {
-        Phase::parse(text).ok_or_else(|| LogError::UnknownPhase { phase: text.to_owned() })
+        Phase::parse(text).ok_or_else(|| LogError::UnknownPhase {
+            phase: text.to_owned(),
+        })
     }
 
     /// Gives a phase a status that the table of transitions allows, with a reason where there is one.
@@ -171,10 +185,21 @@ impl ReleaseLog {
     }
 
     /// Completes `finalize`, moves `live`, records manifest and end of the run, in one write.
-    pub fn finalize(&self, id: &ReleaseId, manifest: Option<Digest>, now: SystemTime) -> Result<Release, LogError> {
+    pub fn finalize(
+        &self,
+        id: &ReleaseId,
+        manifest: Option<Digest>,
+        now: SystemTime,
+    ) -> Result<Release, LogError> {
         self.change(|document| {
             let index = find(document, id.as_str())?;
-            step(document, index, Phase::Finalize, PhaseStatus::Completed, None)?;
+            step(
+                document,
+                index,
+                Phase::Finalize,
+                PhaseStatus::Completed,
+                None,
+            )?;
             if let Some(manifest) = manifest {
                 document.set_manifest(index, manifest);
             }
@@ -184,10 +209,21 @@ impl ReleaseLog {
     }
 
     /// Fails a running phase, skips those after it and records the end of the run, in one write.
-    pub fn fail(&self, id: &ReleaseId, end: &PhaseEnd<'_>, now: SystemTime) -> Result<Release, LogError> {
+    pub fn fail(
+        &self,
+        id: &ReleaseId,
+        end: &PhaseEnd<'_>,
+        now: SystemTime,
+    ) -> Result<Release, LogError> {
         self.change(|document| {
             let index = find(document, id.as_str())?;
-            step(document, index, end.phase, PhaseStatus::Failed, Some(end.reason))?;
+            step(
+                document,
+                index,
+                end.phase,
+                PhaseStatus::Failed,
+                Some(end.reason),
+            )?;
             skip_pending(document, index, &format!("phase \"{}\" failed", end.phase));
             document.end_run(index, end.outcome, now.into());
             Ok(index)
@@ -197,7 +233,12 @@ impl ReleaseLog {
     /// Ends what dead runs of an environment left: running phases fail, later ones are skipped. Returns the releases
     /// concerned, in file order. Only the holder of the environment's lock may call it.
     pub fn settle(&self, environment: &str, now: SystemTime) -> Result<Vec<ReleaseId>, LogError> {
-        if !self.read()?.releases().iter().any(|release| is_left(release, environment)) {
+        if !self
+            .read()?
+            .releases()
+            .iter()
+            .any(|release| is_left(release, environment))
+        {
             return Ok(Vec::new());
         }
         let _lock = file::lock(&self.path)?;
@@ -226,13 +267,18 @@ impl ReleaseLog {
     fn read(&self) -> Result<Document, LogError> {
         match file::read(&self.path)? {
             None => Ok(Document::empty()),
-            Some(bytes) => Document::parse(&bytes)
-                .map_err(|damage| LogError::Damaged { path: self.path.clone(), damage }),
+            Some(bytes) => Document::parse(&bytes).map_err(|damage| LogError::Damaged {
+                path: self.path.clone(),
+                damage,
+            }),
         }
     }
 
     /// Edits the file under its lock and returns the release at the index that `edit` returns.
-    fn change(&self, edit: impl FnOnce(&mut Document) -> Result<usize, LogError>) -> Result<Release, LogError> {
+    fn change(
+        &self,
+        edit: impl FnOnce(&mut Document) -> Result<usize, LogError>,
+    ) -> Result<Release, LogError> {
         let _lock = file::lock(&self.path)?;
         let mut document = self.read()?;
         let index = edit(&mut document)?;
@@ -244,11 +290,16 @@ impl ReleaseLog {
 const ABANDONED: &str = "the run that owned it ended without a result";
 
 fn find(document: &Document, id: &str) -> Result<usize, LogError> {
-    document.find(id).ok_or_else(|| LogError::NotFound { id: id.to_owned() })
+    document
+        .find(id)
+        .ok_or_else(|| LogError::NotFound { id: id.to_owned() })
 }
 
 fn newest_of<'r>(releases: &'r [Release], environment: &str) -> Option<&'r Release> {
-    releases.iter().filter(|release| release.environment == environment).max_by(|a, b| a.age_order(b))
+    releases
+        .iter()
+        .filter(|release| release.environment == environment)
+        .max_by(|a, b| a.age_order(b))
 }
 
 fn started(new: &NewRelease<'_>, now: Timestamp) -> Run {
@@ -265,11 +316,23 @@ fn started(new: &NewRelease<'_>, now: Timestamp) -> Run {
 /// The first millisecond from `now` on that lies after every id and timestamp of the file.
 fn next_instant(releases: &[Release], now: Timestamp) -> Result<Timestamp, LogError> {
     let instants = |release: &Release| release.id.instant().into_iter().chain([release.timestamp]);
-    let Some(newest) = releases.iter().flat_map(instants).map(Timestamp::milliseconds).max() else {
+    let Some(newest) = releases
+        .iter()
+        .flat_map(instants)
+        .map(Timestamp::milliseconds)
+        .max()
+    else {
         return Ok(now);
     };
-    Timestamp::from_milliseconds(now.milliseconds().max(newest + 1)).ok_or_else(|| LogError::Exhausted {
-        newest: releases.iter().map(|release| &release.id).max().cloned().unwrap_or_else(|| ReleaseId::at(now)),
+    Timestamp::from_milliseconds(now.milliseconds().max(newest + 1)).ok_or_else(|| {
+        LogError::Exhausted {
+            newest: releases
+                .iter()
+                .map(|release| &release.id)
+                .max()
+                .cloned()
+                .unwrap_or_else(|| ReleaseId::at(now)),
+        }
     })
 }
 
@@ -284,11 +347,24 @@ fn step(
     let release = &document.releases()[index];
     let from = release.phases.of(phase);
     if !from.may_become(status) {
-        return Err(LogError::Transition { id: release.id.clone(), phase, from, to: status });
+        return Err(LogError::Transition {
+            id: release.id.clone(),
+            phase,
+            from,
+            to: status,
+        });
     }
-    let before = release.phases.iter().find(|(other, held)| *other < phase && !held.lets_pass());
+    let before = release
+        .phases
+        .iter()
+        .find(|(other, held)| *other < phase && !held.lets_pass());
     if let (PhaseStatus::Running, Some((other, held))) = (status, before) {
-        return Err(LogError::Order { id: release.id.clone(), phase, other, status: held });
+        return Err(LogError::Order {
+            id: release.id.clone(),
+            phase,
+            other,
+            status: held,
+        });
     }
     document.set_phase(index, phase, status, reason);
     if phase == Phase::Finalize && status == PhaseStatus::Completed {
@@ -307,7 +383,11 @@ fn skip_pending(document: &mut Document, index: usize, reason: &str) {
 
 /// A release whose run can only be dead: a phase still runs, or our own run record has no end.
 fn is_left(release: &Release, environment: &str) -> bool {
-    let unended = release.run.as_ref().is_some_and(|run| run.outcome.is_none());
+    let unended = release
+        .run
+        .as_ref()
+        .is_some_and(|run| run.outcome.is_none());
     release.environment == environment
-        && (release.phases.running().is_some() || (unended && release.overall() != PhaseStatus::Completed))
+        && (release.phases.running().is_some()
+            || (unended && release.overall() != PhaseStatus::Completed))
 }

@@ -150,7 +150,11 @@ impl Effect {
 
 impl ManifestOperation {
     /// Returns what is recorded of `operation`, which came to `outcome`, behind `dependencies`.
-    pub fn of(operation: &Operation, outcome: &Outcome, mut dependencies: Vec<OperationId>) -> Self {
+    pub fn of(
+        operation: &Operation,
+        outcome: &Outcome,
+        mut dependencies: Vec<OperationId>,
+    ) -> Self {
         dependencies.sort();
         dependencies.dedup();
         Self {
@@ -196,9 +200,17 @@ impl Manifest {
     /// Returns what a root must keep for this release, sorted, each once.
     pub fn references(&self) -> Vec<Reference> {
         let mut references = vec![Reference::Blob(self.digest())];
-        references.extend(self.config.iter().map(|file| Reference::Blob(file.blob.digest)));
+        references.extend(
+            self.config
+                .iter()
+                .map(|file| Reference::Blob(file.blob.digest)),
+        );
         for operation in &self.operations {
-            references.extend(operation.output.map(|output| Reference::Tree(output.digest)));
+            references.extend(
+                operation
+                    .output
+                    .map(|output| Reference::Tree(output.digest)),
+            );
             // Effects have keys too, but no result in the store.
             let pure = operation.effect.is_none() && operation.output.is_some();
             references.extend(operation.action_key.filter(|_| pure).map(Reference::Result));
@@ -212,10 +224,20 @@ impl Manifest {
     /// its configuration, and the whole tree of every service.
     pub fn closure_missing(&self, store: &Store) -> Result<Vec<Digest>, StoreError> {
         let mut needed = vec![Reference::Blob(self.digest())];
-        needed.extend(self.config.iter().map(|file| Reference::Blob(file.blob.digest)));
-        let effects = self.operations.iter().filter_map(|operation| operation.effect.as_ref());
+        needed.extend(
+            self.config
+                .iter()
+                .map(|file| Reference::Blob(file.blob.digest)),
+        );
+        let effects = self
+            .operations
+            .iter()
+            .filter_map(|operation| operation.effect.as_ref());
         for artifact in effects.flat_map(Effect::artifacts) {
-            needed.extend(self.output(artifact).map(|tree| Reference::Tree(tree.digest)));
+            needed.extend(
+                self.output(artifact)
+                    .map(|tree| Reference::Tree(tree.digest)),
+            );
         }
         needed.sort();
         needed.dedup();
@@ -224,7 +246,10 @@ impl Manifest {
 
     /// Returns the tree that an operation made.
     pub fn output(&self, id: &OperationId) -> Option<Object> {
-        self.operations.iter().find(|operation| operation.id == *id)?.output
+        self.operations
+            .iter()
+            .find(|operation| operation.id == *id)?
+            .output
     }
 }
 
@@ -238,11 +263,17 @@ pub fn seal(
     let mut batch = store.batch();
     manifest.config.clear();
     for (path, bytes) in files {
-        manifest.config.push(ConfigFile { path: path.clone(), blob: batch.put(bytes)? });
+        manifest.config.push(ConfigFile {
+            path: path.clone(),
+            blob: batch.put(bytes)?,
+        });
     }
     manifest.config.sort();
     manifest.config.dedup();
     let object = batch.put(&manifest.encode())?;
     store.commit(vec![batch], Vec::new(), Vec::new())?;
-    Ok(Sealed { manifest: object, references: manifest.references() })
+    Ok(Sealed {
+        manifest: object,
+        references: manifest.references(),
+    })
 }

@@ -66,19 +66,45 @@ pub fn run_phases(
     now: &dyn Fn() -> SystemTime,
 ) -> Result<(), PhaseError> {
     for phase in Phase::ALL.iter().copied() {
-        persist(phase, PhaseStatus::Running, log.update_phase(id, phase, PhaseStatus::Running, None))?;
+        persist(
+            phase,
+            PhaseStatus::Running,
+            log.update_phase(id, phase, PhaseStatus::Running, None),
+        )?;
         match step(phase) {
             PhaseStep::Completed => complete(log, id, phase, None, now)?,
             PhaseStep::Sealed(manifest) => complete(log, id, phase, Some(manifest), now)?,
             PhaseStep::Skipped(reason) => {
-                persist(phase, PhaseStatus::Skipped, log.update_phase(id, phase, PhaseStatus::Skipped, Some(&reason)))?;
+                persist(
+                    phase,
+                    PhaseStatus::Skipped,
+                    log.update_phase(id, phase, PhaseStatus::Skipped, Some(&reason)),
+                )?;
             }
             PhaseStep::Failed(cause) => {
-                end(log, id, &PhaseEnd { phase, reason: &cause, outcome: RunOutcome::Failed }, now);
+                end(
+                    log,
+                    id,
+                    &PhaseEnd {
+                        phase,
+                        reason: &cause,
+                        outcome: RunOutcome::Failed,
+                    },
+                    now,
+                );
                 return Err(PhaseError::Failed { phase, cause });
             }
             PhaseStep::Interrupted => {
-                end(log, id, &PhaseEnd { phase, reason: "interrupted", outcome: RunOutcome::Interrupted }, now);
+                end(
+                    log,
+                    id,
+                    &PhaseEnd {
+                        phase,
+                        reason: "interrupted",
+                        outcome: RunOutcome::Interrupted,
+                    },
+                    now,
+                );
                 return Err(PhaseError::Interrupted { phase });
             }
         }
@@ -94,16 +120,36 @@ fn complete(
     now: &dyn Fn() -> SystemTime,
 ) -> Result<(), PhaseError> {
     if phase == Phase::Finalize {
-        return persist(phase, PhaseStatus::Completed, log.finalize(id, manifest, now()));
+        return persist(
+            phase,
+            PhaseStatus::Completed,
+            log.finalize(id, manifest, now()),
+        );
     }
     if let Some(manifest) = manifest {
-        persist(phase, PhaseStatus::Completed, log.set_manifest(id, manifest))?;
+        persist(
+            phase,
+            PhaseStatus::Completed,
+            log.set_manifest(id, manifest),
+        )?;
     }
-    persist(phase, PhaseStatus::Completed, log.update_phase(id, phase, PhaseStatus::Completed, None))
+    persist(
+        phase,
+        PhaseStatus::Completed,
+        log.update_phase(id, phase, PhaseStatus::Completed, None),
+    )
 }
 
-fn persist<T>(phase: Phase, status: PhaseStatus, written: Result<T, LogError>) -> Result<(), PhaseError> {
-    written.map(drop).map_err(|source| PhaseError::Persist { phase, status, source })
+fn persist<T>(
+    phase: Phase,
+    status: PhaseStatus,
+    written: Result<T, LogError>,
+) -> Result<(), PhaseError> {
+    written.map(drop).map_err(|source| PhaseError::Persist {
+        phase,
+        status,
+        source,
+    })
 }
 
 /// The cause of the failure is what the caller must hear, so a log that cannot take it is only reported.

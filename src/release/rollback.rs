@@ -64,7 +64,10 @@ pub enum RollbackError {
         id: String,
     },
     /// The release did not get through all its phases.
-    #[error("rollback target \"{id}\" is not fully deployed (phases: [{}])", words(phases))]
+    #[error(
+        "rollback target \"{id}\" is not fully deployed (phases: [{}])",
+        words(phases)
+    )]
     NotFullyDeployed {
         /// The release.
         id: String,
@@ -77,12 +80,20 @@ pub enum RollbackError {
 }
 
 fn words(phases: &[Phase]) -> String {
-    phases.iter().map(|phase| phase.as_str()).collect::<Vec<_>>().join(" ")
+    phases
+        .iter()
+        .map(|phase| phase.as_str())
+        .collect::<Vec<_>>()
+        .join(" ")
 }
 
 impl RollbackTarget {
     /// Returns the one target that the three flags give.
-    pub fn from_flags(previous: bool, release: Option<&str>, version: Option<&str>) -> Result<Self, RollbackError> {
+    pub fn from_flags(
+        previous: bool,
+        release: Option<&str>,
+        version: Option<&str>,
+    ) -> Result<Self, RollbackError> {
         match (previous, release, version) {
             (true, None, None) => Ok(Self::Previous),
             (false, Some(id), None) => Ok(Self::Release(id.to_owned())),
@@ -97,18 +108,27 @@ impl RollbackTarget {
         let live = log.live(environment)?;
         let target = match self {
             Self::Previous if live.is_none() => {
-                return Err(RollbackError::NoCurrent { environment: environment.to_owned() });
+                return Err(RollbackError::NoCurrent {
+                    environment: environment.to_owned(),
+                });
             }
-            Self::Previous => log.previous(environment)?.ok_or(RollbackError::NoPrevious)?,
+            Self::Previous => log
+                .previous(environment)?
+                .ok_or(RollbackError::NoPrevious)?,
             Self::Release(id) => by_id(log, environment, id)?,
             Self::Version(version) => by_version(log, environment, version)?,
         };
         if live.is_some_and(|live| live.id == target.id) {
-            return Err(RollbackError::Current { id: target.id.to_string() });
+            return Err(RollbackError::Current {
+                id: target.id.to_string(),
+            });
         }
         let phases = target.phases.incomplete();
         if !phases.is_empty() {
-            return Err(RollbackError::NotFullyDeployed { id: target.id.to_string(), phases });
+            return Err(RollbackError::NotFullyDeployed {
+                id: target.id.to_string(),
+                phases,
+            });
         }
         Ok(target)
     }
@@ -130,8 +150,15 @@ fn by_id(log: &ReleaseLog, environment: &str, id: &str) -> Result<Release, Rollb
     })
 }
 
-fn by_version(log: &ReleaseLog, environment: &str, version: &str) -> Result<Release, RollbackError> {
-    let newest = log.list(environment)?.into_iter().find(|release| release.version == version);
+fn by_version(
+    log: &ReleaseLog,
+    environment: &str,
+    version: &str,
+) -> Result<Release, RollbackError> {
+    let newest = log
+        .list(environment)?
+        .into_iter()
+        .find(|release| release.version == version);
     newest.ok_or_else(|| RollbackError::NoVersion {
         version: version.to_owned(),
         environment: environment.to_owned(),

@@ -19,7 +19,13 @@ pub enum PhaseStatus {
 }
 
 impl PhaseStatus {
-    const ALL: [Self; 5] = [Self::Pending, Self::Running, Self::Completed, Self::Failed, Self::Skipped];
+    const ALL: [Self; 5] = [
+        Self::Pending,
+        Self::Running,
+        Self::Completed,
+        Self::Failed,
+        Self::Skipped,
+    ];
 
     /// Returns the word for it in the log and in output.
     pub fn as_str(self) -> &'static str {
@@ -88,7 +94,9 @@ impl Phases {
 
     /// Returns the phase that is running.
     pub fn running(&self) -> Option<Phase> {
-        self.iter().find(|(_, status)| *status == PhaseStatus::Running).map(|(phase, _)| phase)
+        self.iter()
+            .find(|(_, status)| *status == PhaseStatus::Running)
+            .map(|(phase, _)| phase)
     }
 
     /// Returns the status of the whole release.
@@ -145,11 +153,20 @@ mod tests {
     /// spec: release/phases R2
     #[test]
     fn only_the_table_of_transitions_is_allowed() {
-        let allowed =
-            [(Pending, Running), (Pending, Skipped), (Running, Completed), (Running, Failed), (Running, Skipped)];
+        let allowed = [
+            (Pending, Running),
+            (Pending, Skipped),
+            (Running, Completed),
+            (Running, Failed),
+            (Running, Skipped),
+        ];
         for from in PhaseStatus::ALL {
             for to in PhaseStatus::ALL {
-                assert_eq!(from.may_become(to), allowed.contains(&(from, to)), "{from} -> {to}");
+                assert_eq!(
+                    from.may_become(to),
+                    allowed.contains(&(from, to)),
+                    "{from} -> {to}"
+                );
             }
         }
     }
@@ -160,11 +177,26 @@ mod tests {
         for (phases, overall) in [
             ([Pending; 6], Pending),
             ([Completed; 6], Completed),
-            ([Completed, Skipped, Skipped, Completed, Skipped, Completed], Completed),
-            ([Completed, Skipped, Skipped, Completed, Skipped, Skipped], Pending),
-            ([Completed, Running, Pending, Pending, Pending, Pending], Running),
-            ([Completed, Failed, Skipped, Skipped, Skipped, Skipped], Failed),
-            ([Failed, Running, Pending, Pending, Pending, Completed], Failed),
+            (
+                [Completed, Skipped, Skipped, Completed, Skipped, Completed],
+                Completed,
+            ),
+            (
+                [Completed, Skipped, Skipped, Completed, Skipped, Skipped],
+                Pending,
+            ),
+            (
+                [Completed, Running, Pending, Pending, Pending, Pending],
+                Running,
+            ),
+            (
+                [Completed, Failed, Skipped, Skipped, Skipped, Skipped],
+                Failed,
+            ),
+            (
+                [Failed, Running, Pending, Pending, Pending, Completed],
+                Failed,
+            ),
         ] {
             assert_eq!(Phases(phases).overall(), overall, "{phases:?}");
         }
@@ -174,7 +206,14 @@ mod tests {
     #[test]
     fn a_phase_skipped_behind_a_failure_is_incomplete() {
         let phases = Phases([Completed, Skipped, Skipped, Failed, Skipped, Skipped]);
-        assert_eq!(phases.incomplete(), [Phase::Rollout, Phase::MigratePost, Phase::Finalize]);
-        assert!(Phases([Completed, Skipped, Skipped, Completed, Skipped, Completed]).incomplete().is_empty());
+        assert_eq!(
+            phases.incomplete(),
+            [Phase::Rollout, Phase::MigratePost, Phase::Finalize]
+        );
+        assert!(
+            Phases([Completed, Skipped, Skipped, Completed, Skipped, Completed])
+                .incomplete()
+                .is_empty()
+        );
     }
 }

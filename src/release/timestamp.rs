@@ -29,7 +29,10 @@ impl Timestamp {
     pub fn from_milliseconds(milliseconds: u64) -> Option<Self> {
         let seconds = milliseconds / 1000;
         let rest = u32::try_from(milliseconds % 1000).unwrap_or(0);
-        (seconds <= LAST_SECOND).then_some(Self { seconds, nanoseconds: rest * 1_000_000 })
+        (seconds <= LAST_SECOND).then_some(Self {
+            seconds,
+            nanoseconds: rest * 1_000_000,
+        })
     }
 
     /// Returns the whole milliseconds since 1970.
@@ -48,7 +51,15 @@ impl Timestamp {
         let (year, month, day) = civil(self.seconds / DAY);
         let second = self.seconds % DAY;
         let milliseconds = u64::from(self.nanoseconds / 1_000_000);
-        [year, month, day, second / 3600, second / 60 % 60, second % 60, milliseconds]
+        [
+            year,
+            month,
+            day,
+            second / 3600,
+            second / 60 % 60,
+            second % 60,
+            milliseconds,
+        ]
     }
 }
 
@@ -57,15 +68,20 @@ impl From<SystemTime> for Timestamp {
     fn from(time: SystemTime) -> Self {
         let since = time.duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO);
         let milliseconds = u64::try_from(since.as_millis()).unwrap_or(u64::MAX);
-        Self::from_milliseconds(milliseconds)
-            .unwrap_or(Self { seconds: LAST_SECOND, nanoseconds: 999_000_000 })
+        Self::from_milliseconds(milliseconds).unwrap_or(Self {
+            seconds: LAST_SECOND,
+            nanoseconds: 999_000_000,
+        })
     }
 }
 
 impl fmt::Display for Timestamp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let [year, month, day, hour, minute, second, milliseconds] = self.fields();
-        write!(f, "{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{milliseconds:03}Z")
+        write!(
+            f,
+            "{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{milliseconds:03}Z"
+        )
     }
 }
 
@@ -73,7 +89,9 @@ impl FromStr for Timestamp {
     type Err = TimestampError;
 
     fn from_str(text: &str) -> Result<Self, TimestampError> {
-        parse(text).ok_or_else(|| TimestampError { text: text.to_owned() })
+        parse(text).ok_or_else(|| TimestampError {
+            text: text.to_owned(),
+        })
     }
 }
 
@@ -97,7 +115,10 @@ fn parse(text: &str) -> Option<Timestamp> {
     let local = i64::try_from(days(year, month, day)?).ok()? * 86_400
         + i64::try_from(hour * 3600 + minute * 60 + second).ok()?;
     let seconds = u64::try_from(local - offset(rest)?).ok()?;
-    (seconds <= LAST_SECOND).then_some(Timestamp { seconds, nanoseconds })
+    (seconds <= LAST_SECOND).then_some(Timestamp {
+        seconds,
+        nanoseconds,
+    })
 }
 
 fn three(text: &str, separator: char, widths: [usize; 3]) -> Option<[u64; 3]> {
@@ -158,7 +179,8 @@ fn days_in_month(year: u64, month: u64) -> u64 {
 
 /// Returns the days from 1970-01-01 to a date of the proleptic Gregorian calendar.
 fn days(year: u64, month: u64, day: u64) -> Option<u64> {
-    let before = year.checked_sub(1970)? * 365 + leaps_before(year).checked_sub(leaps_before(1970))?;
+    let before =
+        year.checked_sub(1970)? * 365 + leaps_before(year).checked_sub(leaps_before(1970))?;
     let months: u64 = (1..month).map(|month| days_in_month(year, month)).sum();
     Some(before + months + day - 1)
 }
@@ -213,17 +235,36 @@ mod tests {
     #[test]
     fn local_offsets_and_nanoseconds_are_read() {
         let utc: Timestamp = "2025-03-30T00:30:00.123456789Z".parse().unwrap();
-        assert_eq!("2025-03-30T02:30:00.123456789+02:00".parse::<Timestamp>().unwrap(), utc);
-        assert_eq!("2025-03-29T19:00:00.123456789-05:30".parse::<Timestamp>().unwrap(), utc);
+        assert_eq!(
+            "2025-03-30T02:30:00.123456789+02:00"
+                .parse::<Timestamp>()
+                .unwrap(),
+            utc
+        );
+        assert_eq!(
+            "2025-03-29T19:00:00.123456789-05:30"
+                .parse::<Timestamp>()
+                .unwrap(),
+            utc
+        );
         assert_eq!(utc.milliseconds() % 1000, 123);
     }
 
     #[test]
     fn other_texts_are_refused() {
         for bad in [
-            "", "2025-01-01", "2025-02-29T00:00:00Z", "2025-13-01T00:00:00Z", "2025-01-01T24:00:00Z",
-            "2025-01-01T00:00:00", "2025-01-01T00:00:00.Z", "2025-01-01T00:00:00+2:00", "1969-12-31T23:59:59Z",
-            "2025-01-01T00:00:00Zé", "２025-01-01T00:00:00Z", "1970-01-01T00:00:00+01:00",
+            "",
+            "2025-01-01",
+            "2025-02-29T00:00:00Z",
+            "2025-13-01T00:00:00Z",
+            "2025-01-01T24:00:00Z",
+            "2025-01-01T00:00:00",
+            "2025-01-01T00:00:00.Z",
+            "2025-01-01T00:00:00+2:00",
+            "1969-12-31T23:59:59Z",
+            "2025-01-01T00:00:00Zé",
+            "２025-01-01T00:00:00Z",
+            "1970-01-01T00:00:00+01:00",
         ] {
             assert_eq!(bad.parse::<Timestamp>().unwrap_err().text, bad);
         }

@@ -59,16 +59,25 @@ impl DirectoryError {
     /// Returns the failure of an operation that changed nothing that serves.
     pub(crate) fn failure(&self) -> Failure {
         let (cause, hint) = match self {
-            Self::Lost { .. } | Self::Store(StoreError::Corrupt { .. } | StoreError::Absent { .. }) => {
-                (Cause::MissingBytes, Some("run `stagecraft store verify --repair`, then build again"))
-            }
-            Self::Foreign { .. } => (Cause::Machine, Some("move it away; the driver makes it itself")),
+            Self::Lost { .. }
+            | Self::Store(StoreError::Corrupt { .. } | StoreError::Absent { .. }) => (
+                Cause::MissingBytes,
+                Some("run `stagecraft store verify --repair`, then build again"),
+            ),
+            Self::Foreign { .. } => (
+                Cause::Machine,
+                Some("move it away; the driver makes it itself"),
+            ),
             Self::Io { .. }
             | Self::Store(_)
             | Self::BrokenRelease { .. }
             | Self::Cancelled { .. }
             | Self::NoRelease => (Cause::Machine, None),
         };
-        Failure { cause, message: self.to_string(), hint: hint.map(str::to_owned) }
+        Failure {
+            cause,
+            message: self.to_string(),
+            hint: hint.map(str::to_owned),
+        }
     }
 }

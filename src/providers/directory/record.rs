@@ -18,8 +18,11 @@ pub(super) struct Record(Map<String, Value>);
 impl Record {
     /// Returns the record of the release that `task` makes.
     pub(super) fn of(task: &SwitchTask<'_>) -> Self {
-        let services: Map<String, Value> =
-            task.services.iter().map(|(service, tree)| (service.to_string(), json!(tree.digest.to_string()))).collect();
+        let services: Map<String, Value> = task
+            .services
+            .iter()
+            .map(|(service, tree)| (service.to_string(), json!(tree.digest.to_string())))
+            .collect();
         let mut fields = Map::new();
         fields.insert("version".to_owned(), json!(VERSION));
         fields.insert("services".to_owned(), Value::Object(services));
@@ -30,7 +33,9 @@ impl Record {
 
     /// Returns the record that `bytes` hold, or `None` where they hold none of this version.
     pub(super) fn parse(bytes: &[u8]) -> Option<Self> {
-        let Value::Object(fields) = serde_json::from_slice(bytes).ok()? else { return None };
+        let Value::Object(fields) = serde_json::from_slice(bytes).ok()? else {
+            return None;
+        };
         (fields.get("version").and_then(Value::as_u64) == Some(VERSION)).then_some(Self(fields))
     }
 
@@ -42,13 +47,17 @@ impl Record {
     /// Returns the names of the services.
     pub(super) fn services(&self) -> Vec<&str> {
         let services = self.0.get("services").and_then(Value::as_object);
-        services.map(|services| services.keys().map(String::as_str).collect()).unwrap_or_default()
+        services
+            .map(|services| services.keys().map(String::as_str).collect())
+            .unwrap_or_default()
     }
 
     /// Returns the command that tells what serves about a switch to this release.
     pub(super) fn activate(&self) -> Option<Vec<String>> {
         let argv = self.0.get("activate")?.as_array()?;
-        argv.iter().map(|argument| argument.as_str().map(str::to_owned)).collect()
+        argv.iter()
+            .map(|argument| argument.as_str().map(str::to_owned))
+            .collect()
     }
 
     /// Returns in which respect a release made with `wanted` would be another.
@@ -57,13 +66,21 @@ impl Record {
         if !differs("services") && !differs("activate") && !differs("health") {
             return None;
         }
-        let trees = |record: &Self, service: &str| record.0.get("services").and_then(|all| all.get(service)).cloned();
+        let trees = |record: &Self, service: &str| {
+            record
+                .0
+                .get("services")
+                .and_then(|all| all.get(service))
+                .cloned()
+        };
         let mut names = self.services();
         names.extend(wanted.services());
         names.sort_unstable();
         names.dedup();
-        let changed: Vec<&str> =
-            names.into_iter().filter(|service| trees(self, service) != trees(wanted, service)).collect();
+        let changed: Vec<&str> = names
+            .into_iter()
+            .filter(|service| trees(self, service) != trees(wanted, service))
+            .collect();
         Some(match changed.first() {
             Some(service) => format!("service `{service}` has another tree"),
             None if differs("activate") => "`activate` is another".to_owned(),

@@ -1,6 +1,9 @@
 //! What stays on a target: the releases that are kept, and the trees they name.
 //! Effects; links go before trees, and what `current` or a revert needs never goes.
-#![expect(clippy::disallowed_methods, reason = "effects: removal of releases and trees")]
+#![expect(
+    clippy::disallowed_methods,
+    reason = "effects: removal of releases and trees"
+)]
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -38,7 +41,9 @@ pub fn prune(path: &str, project: &Path, keep: &[ReleaseId]) -> Result<Pruned, D
     let mut pruned = Pruned::default();
     let mut named = BTreeSet::new();
     for name in target.names(&target.releases())? {
-        let Ok(id) = name.parse::<ReleaseId>() else { continue };
+        let Ok(id) = name.parse::<ReleaseId>() else {
+            continue;
+        };
         if kept.contains(&id) {
             named.extend(trees_of(&target, &id)?);
         } else {
@@ -61,6 +66,10 @@ pub fn prune(path: &str, project: &Path, keep: &[ReleaseId]) -> Result<Pruned, D
 fn trees_of(target: &Target, id: &ReleaseId) -> Result<Vec<String>, DirectoryError> {
     let directory = target.release(id);
     let names = target.names(&directory)?;
-    let links = names.iter().filter_map(|name| fs::read_link(directory.join(name)).ok());
-    Ok(links.filter_map(|link| Some(link.to_str()?.strip_prefix("../../trees/")?.to_owned())).collect())
+    let links = names
+        .iter()
+        .filter_map(|name| fs::read_link(directory.join(name)).ok());
+    Ok(links
+        .filter_map(|link| Some(link.to_str()?.strip_prefix("../../trees/")?.to_owned()))
+        .collect())
 }

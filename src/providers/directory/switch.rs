@@ -23,37 +23,55 @@ const REVERT_DEADLINE: Duration = Duration::from_secs(60);
 const ACTIVATE_OUTPUT: &str = "activate.log";
 
 /// Returns whether the target already serves what `task` wants, told and checked.
-pub(super) fn observe(task: &SwitchTask<'_>, context: &ExecutionContext<'_>) -> Result<Observed, DirectoryError> {
+pub(super) fn observe(
+    task: &SwitchTask<'_>,
+    context: &ExecutionContext<'_>,
+) -> Result<Observed, DirectoryError> {
     let target = Target::new(task.path, context.project);
     let Some(current) = target.pointer(Pointer::Current)? else {
         return Ok(Observed::Differs("nothing is live".to_owned()));
     };
     let Some(record) = record(&target, &current)? else {
-        return Ok(Observed::Differs("the live release has no record".to_owned()));
+        return Ok(Observed::Differs(
+            "the live release has no record".to_owned(),
+        ));
     };
     if let Some(difference) = record.difference(&Record::of(task)) {
         return Ok(Observed::Differs(difference));
     }
     if target.pointer(Pointer::Good)?.as_ref() != Some(&current) {
-        return Ok(Observed::Differs("the live release never passed its gate".to_owned()));
+        return Ok(Observed::Differs(
+            "the live release never passed its gate".to_owned(),
+        ));
     }
     if target.owes_activation() {
-        return Ok(Observed::Differs("what serves was not told about the last change".to_owned()));
+        return Ok(Observed::Differs(
+            "what serves was not told about the last change".to_owned(),
+        ));
     }
     for (service, wanted) in &task.services {
         let link = target.release(&current).join(service.as_str());
-        if fs::read_link(&link).ok().as_deref() != Some(Path::new(&link_target(&wanted.digest.hex()))) {
-            return Ok(Observed::Differs(format!("the link of service `{service}` was changed")));
+        if fs::read_link(&link).ok().as_deref()
+            != Some(Path::new(&link_target(&wanted.digest.hex())))
+        {
+            return Ok(Observed::Differs(format!(
+                "the link of service `{service}` was changed"
+            )));
         }
         if let Some(difference) = tree::difference(&target, context.store, wanted)? {
-            return Ok(Observed::Differs(format!("service `{service}`: {difference}")));
+            return Ok(Observed::Differs(format!(
+                "service `{service}`: {difference}"
+            )));
         }
     }
     Ok(Observed::Holds)
 }
 
 /// Gives a target that already serves what `task` wants the new release's name; tells nobody.
-pub(super) fn advance(task: &SwitchTask<'_>, context: &ExecutionContext<'_>) -> Result<(), DirectoryError> {
+pub(super) fn advance(
+    task: &SwitchTask<'_>,
+    context: &ExecutionContext<'_>,
+) -> Result<(), DirectoryError> {
     let target = Target::new(task.path, context.project);
     let id = release(context)?;
     let _lock = target.lock(Sharing::Alone, Some(context.cancel))?;
@@ -64,7 +82,10 @@ pub(super) fn advance(task: &SwitchTask<'_>, context: &ExecutionContext<'_>) -> 
 }
 
 /// Switches the target to the new release and tells what serves; goes back when that fails.
-pub(super) fn switch(task: &SwitchTask<'_>, context: &ExecutionContext<'_>) -> Result<Completion, DirectoryError> {
+pub(super) fn switch(
+    task: &SwitchTask<'_>,
+    context: &ExecutionContext<'_>,
+) -> Result<Completion, DirectoryError> {
     let target = Target::new(task.path, context.project);
     let id = release(context)?;
     target.prepare()?;
@@ -85,11 +106,13 @@ pub(super) fn switch(task: &SwitchTask<'_>, context: &ExecutionContext<'_>) -> R
         pass_without_gate(&target, &id, task)?;
         return Ok(Completion::Done);
     };
-    let told = Activation { target: &target, context, release: &id, argv }.run(
-        Some(context.cancel),
-        Deadline::never(),
-        true,
-    );
+    let told = Activation {
+        target: &target,
+        context,
+        release: &id,
+        argv,
+    }
+    .run(Some(context.cancel), Deadline::never(), true);
     match told {
         Ok(None) => {
             target.activated()?;
@@ -131,9 +154,10 @@ fn go_back(target: &Target, context: &ExecutionContext<'_>, complaint: Option<&s
     let outcome = point_back(target, context);
     match (outcome, complaint) {
         (Err(error), _) => not_reverted(complaint, &error.to_string()),
-        (Ok(Some((_, Some(trouble)))), _) => {
-            not_reverted(complaint, &format!("`current` points back, but on the way {trouble}"))
-        }
+        (Ok(Some((_, Some(trouble)))), _) => not_reverted(
+            complaint,
+            &format!("`current` points back, but on the way {trouble}"),
+        ),
         (Ok(_), None) => Completion::Cancelled,
         (Ok(back), Some(complaint)) => {
             let now = match back {
@@ -159,7 +183,12 @@ fn point_back(
     target.owe_activation()?;
     target.point(Pointer::Current, Some(&good))?;
     if let Some(argv) = record.activate() {
-        let activation = Activation { target, context, release: &good, argv: &argv };
+        let activation = Activation {
+            target,
+            context,
+            release: &good,
+            argv: &argv,
+        };
         if let Some(complaint) = activation.run(None, Deadline::after(REVERT_DEADLINE), false)? {
             return Ok(Some((good, Some(complaint))));
         }
@@ -173,22 +202,45 @@ fn not_reverted(complaint: Option<&str>, trouble: &str) -> Completion {
         Some(complaint) => format!("{complaint}\nnot fully reverted: {trouble}"),
         None => format!("interrupted, and not fully reverted: {trouble}"),
     };
-    failed(Cause::NotReverted, message, Some("deploy or roll back again once that is mended"))
+    failed(
+        Cause::NotReverted,
+        message,
+        Some("deploy or roll back again once that is mended"),
+    )
 }
 
 fn failed(cause: Cause, message: String, hint: Option<&str>) -> Completion {
-    let failure = Failure { cause, message, hint: hint.map(str::to_owned) };
-    Completion::Failed { failure, log: Vec::new(), level: None }
+    let failure = Failure {
+        cause,
+        message,
+        hint: hint.map(str::to_owned),
+    };
+    Completion::Failed {
+        failure,
+        log: Vec::new(),
+        level: None,
+    }
 }
 
 /// Where nothing is asked after the switch, the switch itself is the gate.
-fn pass_without_gate(target: &Target, id: &ReleaseId, task: &SwitchTask<'_>) -> Result<(), DirectoryError> {
-    if task.health.is_some() { Ok(()) } else { target.point(Pointer::Good, Some(id)) }
+fn pass_without_gate(
+    target: &Target,
+    id: &ReleaseId,
+    task: &SwitchTask<'_>,
+) -> Result<(), DirectoryError> {
+    if task.health.is_some() {
+        Ok(())
+    } else {
+        target.point(Pointer::Good, Some(id))
+    }
 }
 
 /// Returns the id of the release being made.
 fn release(context: &ExecutionContext<'_>) -> Result<ReleaseId, DirectoryError> {
-    context.release.and_then(|id| id.parse().ok()).ok_or(DirectoryError::NoRelease)
+    context
+        .release
+        .and_then(|id| id.parse().ok())
+        .ok_or(DirectoryError::NoRelease)
 }
 
 /// Returns the record of a release on the target.
@@ -196,14 +248,19 @@ pub(super) fn record(target: &Target, id: &ReleaseId) -> Result<Option<Record>, 
     let path = target.release(id).join(FILE);
     match fs::read(&path) {
         Ok(bytes) => Ok(Record::parse(&bytes)),
-        Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => Ok(None),
+        Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {
+            Ok(None)
+        }
         Err(source) => Err(target.error("reading", &path, source)),
     }
 }
 
 /// Returns the record of a release whose links all lead somewhere.
 fn whole(target: &Target, id: &ReleaseId) -> Result<Record, DirectoryError> {
-    let broken = |what: String| DirectoryError::BrokenRelease { id: id.to_string(), what };
+    let broken = |what: String| DirectoryError::BrokenRelease {
+        id: id.to_string(),
+        what,
+    };
     let record = record(target, id)?.ok_or_else(|| broken("its record is gone".to_owned()))?;
     for service in record.services() {
         if !fs::metadata(target.release(id).join(service)).is_ok_and(|found| found.is_dir()) {
@@ -219,20 +276,29 @@ fn link_target(hex: &str) -> String {
 }
 
 /// Makes `releases/<id>` in one rename; an unfinished or older one of the same id gives way.
-fn write_release(target: &Target, id: &ReleaseId, task: &SwitchTask<'_>) -> Result<(), DirectoryError> {
+fn write_release(
+    target: &Target,
+    id: &ReleaseId,
+    task: &SwitchTask<'_>,
+) -> Result<(), DirectoryError> {
     let finished = target.release(id);
-    let fresh = target.unfinished(&target.releases());
+    let fresh = Target::unfinished(&target.releases());
     let failed = |path: &Path, source| target.error("making", path, source);
     fs::create_dir(&fresh).map_err(|source| failed(&fresh, source))?;
     for (service, wanted) in &task.services {
         let link = fresh.join(service.as_str());
-        symlink(link_target(&wanted.digest.hex()), &link).map_err(|source| failed(&link, source))?;
+        symlink(link_target(&wanted.digest.hex()), &link)
+            .map_err(|source| failed(&link, source))?;
     }
     let path = fresh.join(FILE);
-    let written = OpenOptions::new().write(true).create_new(true).open(&path).and_then(|mut file| {
-        file.write_all(&Record::of(task).to_bytes())?;
-        file.sync_all()
-    });
+    let written = OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .open(&path)
+        .and_then(|mut file| {
+            file.write_all(&Record::of(task).to_bytes())?;
+            file.sync_all()
+        });
     written.map_err(|source| failed(&path, source))?;
     target.sync(&fresh)?;
     if fs::symlink_metadata(&finished).is_ok() {
@@ -252,12 +318,21 @@ struct Activation<'a> {
 
 impl Activation<'_> {
     /// Returns what went wrong, with the end of what it printed, or `None` when it succeeded.
-    fn run(&self, cancel: Option<&Cancel>, deadline: Deadline, afresh: bool) -> Result<Option<String>, DirectoryError> {
+    fn run(
+        &self,
+        cancel: Option<&Cancel>,
+        deadline: Deadline,
+        afresh: bool,
+    ) -> Result<Option<String>, DirectoryError> {
         let output = self.target.hook_output(ACTIVATE_OUTPUT, afresh)?;
         let name = self.argv.join(" ");
         let start = output.metadata().map_or(0, |metadata| metadata.len());
-        let command =
-            HookCommand { argv: self.argv, project: self.context.project, release: self.release.as_str(), output: &output };
+        let command = HookCommand {
+            argv: self.argv,
+            project: self.context.project,
+            release: self.release.as_str(),
+            output: &output,
+        };
         let complaint = match command.run(cancel, deadline) {
             Ok(ended) => ended.complaint(),
             Err(error) => Some(format!("could not be started: {error}")),

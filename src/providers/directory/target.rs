@@ -63,7 +63,10 @@ pub(crate) struct Target {
 impl Target {
     /// Returns the target at `path`, which is absolute or from the project root.
     pub(crate) fn new(path: &str, project: &Path) -> Self {
-        Self { root: project.join(path), shown: PathBuf::from(path) }
+        Self {
+            root: project.join(path),
+            shown: PathBuf::from(path),
+        }
     }
 
     /// Returns where the finished tree of a digest is.
@@ -88,24 +91,35 @@ impl Target {
 
     /// Returns a path of the target as the configuration would write it.
     pub(crate) fn show(&self, path: &Path) -> PathBuf {
-        path.strip_prefix(&self.root).map_or_else(|_| path.to_owned(), |below| self.shown.join(below))
+        path.strip_prefix(&self.root)
+            .map_or_else(|_| path.to_owned(), |below| self.shown.join(below))
     }
 
     /// Returns the error of a failed `verb` on `path`.
-    pub(crate) fn error(&self, verb: &'static str, path: &Path, source: io::Error) -> DirectoryError {
-        DirectoryError::Io { verb, path: self.show(path), source }
+    pub(crate) fn error(
+        &self,
+        verb: &'static str,
+        path: &Path,
+        source: io::Error,
+    ) -> DirectoryError {
+        DirectoryError::Io {
+            verb,
+            path: self.show(path),
+            source,
+        }
     }
 
     /// Makes the directories of the layout.
     pub(crate) fn prepare(&self) -> Result<(), DirectoryError> {
         for directory in [self.trees(), self.releases()] {
-            fs::create_dir_all(&directory).map_err(|source| self.error("making", &directory, source))?;
+            fs::create_dir_all(&directory)
+                .map_err(|source| self.error("making", &directory, source))?;
         }
         Ok(())
     }
 
     /// Returns a path in `parent` that no finished thing has, and that nothing has yet.
-    pub(crate) fn unfinished(&self, parent: &Path) -> PathBuf {
+    pub(crate) fn unfinished(parent: &Path) -> PathBuf {
         loop {
             let number = NEXT.fetch_add(1, Ordering::Relaxed);
             let path = parent.join(format!("{UNFINISHED}{}-{number}", std::process::id()));
@@ -121,7 +135,11 @@ impl Target {
     }
 
     /// Takes the target's lock, held while the returned file lives and never beyond this process.
-    pub(crate) fn lock(&self, sharing: Sharing, cancel: Option<&Cancel>) -> Result<File, DirectoryError> {
+    pub(crate) fn lock(
+        &self,
+        sharing: Sharing,
+        cancel: Option<&Cancel>,
+    ) -> Result<File, DirectoryError> {
         let path = self.root.join(".lock");
         let file = OpenOptions::new()
             .read(true)
@@ -141,7 +159,11 @@ impl Target {
                 Err(error) => return Err(self.error("locking", &path, error.into())),
             }
             match wait(None, cancel, Deadline::after(RETRY)) {
-                Ok(Woken::Cancelled) => return Err(DirectoryError::Cancelled { path: self.shown.clone() }),
+                Ok(Woken::Cancelled) => {
+                    return Err(DirectoryError::Cancelled {
+                        path: self.shown.clone(),
+                    });
+                }
                 Ok(Woken::Late | Woken::Ready) => {}
                 Err(source) => return Err(self.error("locking", &path, source)),
             }
@@ -151,26 +173,40 @@ impl Target {
     /// Returns the release that a pointer names.
     pub(crate) fn pointer(&self, pointer: Pointer) -> Result<Option<ReleaseId>, DirectoryError> {
         let path = self.root.join(pointer.file());
-        let foreign = || DirectoryError::Foreign { path: self.show(&path) };
+        let foreign = || DirectoryError::Foreign {
+            path: self.show(&path),
+        };
         match fs::read_link(&path) {
             Ok(target) => {
-                let id = target.to_str().and_then(|target| target.strip_prefix("releases/")?.parse().ok());
+                let id = target
+                    .to_str()
+                    .and_then(|target| target.strip_prefix("releases/")?.parse().ok());
                 id.map(Some).ok_or_else(foreign)
             }
-            Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => Ok(None),
+            Err(error)
+                if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) =>
+            {
+                Ok(None)
+            }
             Err(error) if error.kind() == ErrorKind::InvalidInput => Err(foreign()),
             Err(source) => Err(self.error("reading", &path, source)),
         }
     }
 
     /// Points a pointer at a release, or at none: one rename or one unlink, durable on return.
-    pub(crate) fn point(&self, pointer: Pointer, to: Option<&ReleaseId>) -> Result<(), DirectoryError> {
+    pub(crate) fn point(
+        &self,
+        pointer: Pointer,
+        to: Option<&ReleaseId>,
+    ) -> Result<(), DirectoryError> {
         let path = self.root.join(pointer.file());
         match to {
             Some(id) => {
-                let fresh = self.unfinished(&self.root);
-                symlink(format!("releases/{id}"), &fresh).map_err(|source| self.error("making", &fresh, source))?;
-                fs::rename(&fresh, &path).map_err(|source| self.error("switching", &path, source))?;
+                let fresh = Self::unfinished(&self.root);
+                symlink(format!("releases/{id}"), &fresh)
+                    .map_err(|source| self.error("making", &fresh, source))?;
+                fs::rename(&fresh, &path)
+                    .map_err(|source| self.error("switching", &path, source))?;
             }
             None => self.unlink(&path)?,
         }
@@ -197,12 +233,18 @@ impl Target {
     /// Opens the file that takes the output of a hook; `afresh` drops what earlier ones printed.
     pub(crate) fn hook_output(&self, name: &str, afresh: bool) -> Result<File, DirectoryError> {
         let path = self.root.join(name);
-        let opened = OpenOptions::new().read(true).append(true).create(true).open(&path);
+        let opened = OpenOptions::new()
+            .read(true)
+            .append(true)
+            .create(true)
+            .open(&path);
         let file = opened.map_err(|source| self.error("opening", &path, source))?;
         let owner_only = fs::Permissions::from_mode(0o600);
-        file.set_permissions(owner_only).map_err(|source| self.error("opening", &path, source))?;
+        file.set_permissions(owner_only)
+            .map_err(|source| self.error("opening", &path, source))?;
         if afresh {
-            file.set_len(0).map_err(|source| self.error("emptying", &path, source))?;
+            file.set_len(0)
+                .map_err(|source| self.error("emptying", &path, source))?;
         }
         Ok(file)
     }

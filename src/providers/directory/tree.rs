@@ -8,7 +8,9 @@ use std::io::ErrorKind;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
-use rustix::fs::{AtFlags, CWD, RenameFlags, Timespec, Timestamps, renameat_with, syncfs, utimensat};
+use rustix::fs::{
+    AtFlags, CWD, RenameFlags, Timespec, Timestamps, renameat_with, syncfs, utimensat,
+};
 use rustix::io::Errno;
 use stagecraft_store::{Digest, Directory, ExportMode, Node, Object, Store};
 
@@ -20,12 +22,20 @@ use super::target::Target;
 pub(super) const TRIPWIRE: i64 = 1;
 
 /// Returns what about the finished tree differs from the store's, or `None` when it is as it was made.
-pub(super) fn difference(target: &Target, store: &Store, tree: &Object) -> Result<Option<String>, DirectoryError> {
+pub(super) fn difference(
+    target: &Target,
+    store: &Store,
+    tree: &Object,
+) -> Result<Option<String>, DirectoryError> {
     let path = target.tree(&tree.digest);
     match fs::symlink_metadata(&path) {
-        Ok(metadata) if metadata.is_dir() => Check { target, store }.directory(&path, &tree.digest, ""),
+        Ok(metadata) if metadata.is_dir() => {
+            Check { target, store }.directory(&path, &tree.digest, "")
+        }
         Ok(_) => Ok(Some("its tree is not a directory".to_owned())),
-        Err(error) if error.kind() == ErrorKind::NotFound => Ok(Some("its tree is not there".to_owned())),
+        Err(error) if error.kind() == ErrorKind::NotFound => {
+            Ok(Some("its tree is not there".to_owned()))
+        }
         Err(source) => Err(target.error("reading", &path, source)),
     }
 }
@@ -36,9 +46,13 @@ pub(super) fn is_there(target: &Target, tree: &Object) -> bool {
 }
 
 /// Makes the finished tree, or replaces one that differs. On return it is durable and has its name.
-pub(super) fn materialise(target: &Target, store: &Store, tree: &Object) -> Result<(), DirectoryError> {
+pub(super) fn materialise(
+    target: &Target,
+    store: &Store,
+    tree: &Object,
+) -> Result<(), DirectoryError> {
     let finished = target.tree(&tree.digest);
-    let fresh = target.unfinished(&target.trees());
+    let fresh = Target::unfinished(&target.trees());
     store.export(&tree.digest, &fresh, ExportMode::CopyReadOnly)?;
     set_tripwire(target, store, &fresh, &tree.digest)?;
     let synced = File::open(target.trees()).and_then(|trees| Ok(syncfs(&trees)?));
@@ -58,7 +72,12 @@ pub(super) fn materialise(target: &Target, store: &Store, tree: &Object) -> Resu
 fn publish(target: &Target, fresh: &Path, finished: &Path) -> Result<(), DirectoryError> {
     match fs::rename(fresh, finished) {
         Ok(()) => Ok(()),
-        Err(error) if matches!(error.kind(), ErrorKind::AlreadyExists | ErrorKind::DirectoryNotEmpty) => {
+        Err(error)
+            if matches!(
+                error.kind(),
+                ErrorKind::AlreadyExists | ErrorKind::DirectoryNotEmpty
+            ) =>
+        {
             target.discard(fresh)
         }
         Err(source) => Err(target.error("placing", finished, source)),
@@ -71,7 +90,8 @@ fn exchange(target: &Target, fresh: &Path, finished: &Path) -> Result<(), Direct
         Ok(()) => Ok(()),
         Err(Errno::INVAL | Errno::NOSYS) => {
             target.discard(finished)?;
-            fs::rename(fresh, finished).map_err(|source| target.error("placing", finished, source))?;
+            fs::rename(fresh, finished)
+                .map_err(|source| target.error("placing", finished, source))?;
             fs::create_dir(fresh).map_err(|source| target.error("making", fresh, source))
         }
         Err(error) => Err(target.error("placing", finished, error.into())),
@@ -79,12 +99,25 @@ fn exchange(target: &Target, fresh: &Path, finished: &Path) -> Result<(), Direct
 }
 
 fn directory(store: &Store, digest: &Digest) -> Result<Directory, DirectoryError> {
-    store.directory(digest)?.ok_or(DirectoryError::Lost { digest: *digest })
+    store
+        .directory(digest)?
+        .ok_or(DirectoryError::Lost { digest: *digest })
 }
 
-fn set_tripwire(target: &Target, store: &Store, path: &Path, digest: &Digest) -> Result<(), DirectoryError> {
-    let instant = Timespec { tv_sec: TRIPWIRE, tv_nsec: 0 };
-    let times = Timestamps { last_access: instant, last_modification: instant };
+fn set_tripwire(
+    target: &Target,
+    store: &Store,
+    path: &Path,
+    digest: &Digest,
+) -> Result<(), DirectoryError> {
+    let instant = Timespec {
+        tv_sec: TRIPWIRE,
+        tv_nsec: 0,
+    };
+    let times = Timestamps {
+        last_access: instant,
+        last_modification: instant,
+    };
     for (name, node) in directory(store, digest)?.iter() {
         let path = path.join(name.as_str());
         match node {
@@ -104,7 +137,12 @@ struct Check<'c> {
 }
 
 impl Check<'_> {
-    fn directory(&self, path: &Path, digest: &Digest, shown: &str) -> Result<Option<String>, DirectoryError> {
+    fn directory(
+        &self,
+        path: &Path,
+        digest: &Digest,
+        shown: &str,
+    ) -> Result<Option<String>, DirectoryError> {
         let wanted = directory(self.store, digest)?;
         let mut extra: BTreeSet<std::ffi::OsString> = BTreeSet::new();
         let failed = |source| self.target.error("reading", path, source);
@@ -112,7 +150,11 @@ impl Check<'_> {
             extra.insert(entry.map_err(failed)?.file_name());
         }
         for (name, node) in wanted.iter() {
-            let below = if shown.is_empty() { name.to_string() } else { format!("{shown}/{name}") };
+            let below = if shown.is_empty() {
+                name.to_string()
+            } else {
+                format!("{shown}/{name}")
+            };
             if !extra.remove(std::ffi::OsStr::new(name.as_str())) {
                 return Ok(Some(format!("`{below}` is not there")));
             }
@@ -122,19 +164,31 @@ impl Check<'_> {
         }
         Ok(extra.first().map(|name| {
             let name = name.to_string_lossy();
-            if shown.is_empty() { format!("`{name}` was added") } else { format!("`{shown}/{name}` was added") }
+            if shown.is_empty() {
+                format!("`{name}` was added")
+            } else {
+                format!("`{shown}/{name}` was added")
+            }
         }))
     }
 
-    fn node(&self, path: &Path, node: &Node, shown: &str) -> Result<Option<String>, DirectoryError> {
+    fn node(
+        &self,
+        path: &Path,
+        node: &Node,
+        shown: &str,
+    ) -> Result<Option<String>, DirectoryError> {
         let failed = |source| self.target.error("reading", path, source);
         let found = fs::symlink_metadata(path).map_err(failed)?;
         let holds = match node {
             Node::File { object, executable } => is_untouched(&found, object, *executable),
             Node::Symlink { target } => {
-                found.is_symlink() && fs::read_link(path).map_err(failed)?.as_os_str() == target.as_str()
+                found.is_symlink()
+                    && fs::read_link(path).map_err(failed)?.as_os_str() == target.as_str()
             }
-            Node::Directory { object } if found.is_dir() => return self.directory(path, &object.digest, shown),
+            Node::Directory { object } if found.is_dir() => {
+                return self.directory(path, &object.digest, shown);
+            }
             Node::Directory { .. } => false,
         };
         Ok((!holds).then(|| format!("`{shown}` was changed")))

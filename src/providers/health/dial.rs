@@ -7,7 +7,10 @@ use std::os::fd::{AsFd, OwnedFd};
 
 use rustix::event::PollFlags;
 use rustix::io::Errno;
-use rustix::net::{AddressFamily, SendFlags, RecvFlags, SocketFlags, SocketType, connect, recv, send, socket_with, sockopt};
+use rustix::net::{
+    AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, connect, recv, send, socket_with,
+    sockopt,
+};
 
 use crate::evaluate::Cancel;
 use crate::providers::wait::{Deadline, Woken, wait};
@@ -19,7 +22,11 @@ pub(super) struct Connection {
 }
 
 /// Connects to `address`, a host and a port, trying each of the host's addresses; `None` when cancelled.
-pub(super) fn dial(address: &str, cancel: &Cancel, deadline: Deadline) -> io::Result<Option<Connection>> {
+pub(super) fn dial(
+    address: &str,
+    cancel: &Cancel,
+    deadline: Deadline,
+) -> io::Result<Option<Connection>> {
     let mut failure = io::Error::new(ErrorKind::NotFound, "the host has no address");
     for address in address.to_socket_addrs()? {
         match connect_one(address, cancel, deadline) {
@@ -30,8 +37,16 @@ pub(super) fn dial(address: &str, cancel: &Cancel, deadline: Deadline) -> io::Re
     Err(failure)
 }
 
-fn connect_one(address: SocketAddr, cancel: &Cancel, deadline: Deadline) -> io::Result<Option<Connection>> {
-    let family = if address.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 };
+fn connect_one(
+    address: SocketAddr,
+    cancel: &Cancel,
+    deadline: Deadline,
+) -> io::Result<Option<Connection>> {
+    let family = if address.is_ipv4() {
+        AddressFamily::INET
+    } else {
+        AddressFamily::INET6
+    };
     let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
     let socket = socket_with(family, SocketType::STREAM, flags, None)?;
     match connect(&socket, &address) {
@@ -48,7 +63,12 @@ fn connect_one(address: SocketAddr, cancel: &Cancel, deadline: Deadline) -> io::
 
 impl Connection {
     /// Sends all of `bytes`; `false` when cancelled.
-    pub(super) fn send(&self, mut bytes: &[u8], cancel: &Cancel, deadline: Deadline) -> io::Result<bool> {
+    pub(super) fn send(
+        &self,
+        mut bytes: &[u8],
+        cancel: &Cancel,
+        deadline: Deadline,
+    ) -> io::Result<bool> {
         while !bytes.is_empty() {
             match send(&self.socket, bytes, SendFlags::NOSIGNAL) {
                 Ok(sent) => bytes = bytes.get(sent..).unwrap_or_default(),
@@ -65,7 +85,12 @@ impl Connection {
     }
 
     /// Returns the first line that comes, without its end, at most `limit` bytes; `None` when cancelled.
-    pub(super) fn first_line(&self, limit: usize, cancel: &Cancel, deadline: Deadline) -> io::Result<Option<Vec<u8>>> {
+    pub(super) fn first_line(
+        &self,
+        limit: usize,
+        cancel: &Cancel,
+        deadline: Deadline,
+    ) -> io::Result<Option<Vec<u8>>> {
         let mut line = Vec::new();
         let mut buffer = [0; 512];
         loop {
@@ -93,7 +118,12 @@ impl Connection {
 }
 
 /// Returns `false` when cancelled.
-fn is_ready(socket: &OwnedFd, flags: PollFlags, cancel: &Cancel, deadline: Deadline) -> io::Result<bool> {
+fn is_ready(
+    socket: &OwnedFd,
+    flags: PollFlags,
+    cancel: &Cancel,
+    deadline: Deadline,
+) -> io::Result<bool> {
     match wait(Some((socket.as_fd(), flags)), Some(cancel), deadline)? {
         Woken::Ready => Ok(true),
         Woken::Cancelled => Ok(false),

@@ -21,7 +21,9 @@ pub(super) enum UrlError {
     #[error("the URL must begin with `http://`")]
     Scheme,
     /// It has no host, or credentials, or what no request line may hold.
-    #[error("the URL must be `http://host[:port][/path]`, without credentials, blanks and fragments")]
+    #[error(
+        "the URL must be `http://host[:port][/path]`, without credentials, blanks and fragments"
+    )]
     Form,
 }
 
@@ -34,7 +36,10 @@ struct Url<'u> {
 }
 
 fn parse(url: &str) -> Result<Url<'_>, UrlError> {
-    let has_scheme = |scheme: &str| url.get(..scheme.len()).is_some_and(|start| start.eq_ignore_ascii_case(scheme));
+    let has_scheme = |scheme: &str| {
+        url.get(..scheme.len())
+            .is_some_and(|start| start.eq_ignore_ascii_case(scheme))
+    };
     if has_scheme("https://") {
         return Err(UrlError::Https);
     }
@@ -42,7 +47,10 @@ fn parse(url: &str) -> Result<Url<'_>, UrlError> {
         return Err(UrlError::Scheme);
     }
     let rest = url.get("http://".len()..).unwrap_or_default();
-    if rest.chars().any(|character| character.is_whitespace() || character.is_control() || character == '#') {
+    if rest
+        .chars()
+        .any(|character| character.is_whitespace() || character.is_control() || character == '#')
+    {
         return Err(UrlError::Form);
     }
     let end = rest.find(['/', '?']).unwrap_or(rest.len());
@@ -54,8 +62,16 @@ fn parse(url: &str) -> Result<Url<'_>, UrlError> {
     if host.is_empty() || authority.contains('@') || port.parse::<u16>().is_err() {
         return Err(UrlError::Form);
     }
-    let path = if path.starts_with('/') { path.to_owned() } else { format!("/{path}") };
-    Ok(Url { authority, address: format!("{host}:{port}"), path })
+    let path = if path.starts_with('/') {
+        path.to_owned()
+    } else {
+        format!("/{path}")
+    };
+    Ok(Url {
+        authority,
+        address: format!("{host}:{port}"),
+        path,
+    })
 }
 
 /// Asks `url` once; a status from 200 to 399 is good.
@@ -67,25 +83,38 @@ pub(super) fn ask(url: &str, cancel: &Cancel, deadline: Deadline) -> Answer {
 }
 
 fn request(url: &Url<'_>, cancel: &Cancel, deadline: Deadline) -> io::Result<Answer> {
-    let Some(connection) = dial(&url.address, cancel, deadline)? else { return Ok(Answer::Cancelled) };
-    let Url { authority, path, .. } = url;
+    let Some(connection) = dial(&url.address, cancel, deadline)? else {
+        return Ok(Answer::Cancelled);
+    };
+    let Url {
+        authority, path, ..
+    } = url;
     let request = format!(
         "GET {path} HTTP/1.1\r\nHost: {authority}\r\nUser-Agent: stagecraft\r\nAccept: */*\r\nConnection: close\r\n\r\n"
     );
     if !connection.send(request.as_bytes(), cancel, deadline)? {
         return Ok(Answer::Cancelled);
     }
-    let Some(line) = connection.first_line(LIMIT, cancel, deadline)? else { return Ok(Answer::Cancelled) };
+    let Some(line) = connection.first_line(LIMIT, cancel, deadline)? else {
+        return Ok(Answer::Cancelled);
+    };
     let line = String::from_utf8_lossy(&line);
     Ok(judge(line.trim_end()))
 }
 
 fn judge(line: &str) -> Answer {
-    let status = line.strip_prefix("HTTP/1.").and_then(|rest| rest.split(' ').nth(1));
+    let status = line
+        .strip_prefix("HTTP/1.")
+        .and_then(|rest| rest.split(' ').nth(1));
     match status.and_then(|status| status.parse::<u16>().ok()) {
         Some(200..=399) => Answer::Good,
-        Some(_) => Answer::Bad(format!("status {}", line.split_once(' ').map_or("", |(_, rest)| rest))),
-        None if line.is_empty() => Answer::Bad("the connection was closed without an answer".to_owned()),
+        Some(_) => Answer::Bad(format!(
+            "status {}",
+            line.split_once(' ').map_or("", |(_, rest)| rest)
+        )),
+        None if line.is_empty() => {
+            Answer::Bad("the connection was closed without an answer".to_owned())
+        }
         None => Answer::Bad("it does not speak HTTP".to_owned()),
     }
 }
@@ -98,13 +127,22 @@ mod tests {
     #[test]
     fn urls_are_taken_apart() {
         for (text, authority, address, path) in [
-            ("http://127.0.0.1:8080/up", "127.0.0.1:8080", "127.0.0.1:8080", "/up"),
+            (
+                "http://127.0.0.1:8080/up",
+                "127.0.0.1:8080",
+                "127.0.0.1:8080",
+                "/up",
+            ),
             ("http://localhost", "localhost", "localhost:80", "/"),
             ("HTTP://host?x=1", "host", "host:80", "/?x=1"),
             ("http://[::1]:81/", "[::1]:81", "[::1]:81", "/"),
             ("http://[::1]/a", "[::1]", "[::1]:80", "/a"),
         ] {
-            let url = Url { authority, address: address.to_owned(), path: path.to_owned() };
+            let url = Url {
+                authority,
+                address: address.to_owned(),
+                path: path.to_owned(),
+            };
             assert_eq!(parse(text), Ok(url), "{text}");
         }
     }
@@ -114,7 +152,15 @@ mod tests {
     fn urls_that_cannot_be_asked_are_refused() {
         assert_eq!(parse("https://host/"), Err(UrlError::Https));
         assert_eq!(parse("ftp://host/"), Err(UrlError::Scheme));
-        for bad in ["http://", "http:///x", "http://user@host/", "http://host:x/", "http://host/a b", "http://host/\r\nX: y", "http://host/#f"] {
+        for bad in [
+            "http://",
+            "http:///x",
+            "http://user@host/",
+            "http://host:x/",
+            "http://host/a b",
+            "http://host/\r\nX: y",
+            "http://host/#f",
+        ] {
             assert_eq!(parse(bad), Err(UrlError::Form), "{bad}");
         }
     }

@@ -25,19 +25,34 @@ pub(super) fn releases(top: &Object) -> Result<Vec<Release>, Damage> {
         .enumerate()
         .map(|(index, value)| {
             let place = format!("releases[{index}]");
-            release(value.as_object().ok_or_else(|| shape(&place, "an object"))?, &place)
+            release(
+                value
+                    .as_object()
+                    .ok_or_else(|| shape(&place, "an object"))?,
+                &place,
+            )
         })
         .collect()
 }
 
 /// Checks that each entry of `live` names a release of that environment.
 pub(super) fn check_live(top: &Object, releases: &[Release]) -> Result<(), Damage> {
-    let Some(live) = object(top, "live", "live")? else { return Ok(()) };
+    let Some(live) = object(top, "live", "live")? else {
+        return Ok(());
+    };
     for environment in live.keys() {
         let place = format!("live.{environment}");
-        let Some(id) = optional_id(live, environment, &place)? else { continue };
-        if !releases.iter().any(|release| release.id == id && release.environment == *environment) {
-            return Err(Damage::Live { environment: environment.clone(), id });
+        let Some(id) = optional_id(live, environment, &place)? else {
+            continue;
+        };
+        if !releases
+            .iter()
+            .any(|release| release.id == id && release.environment == *environment)
+        {
+            return Err(Damage::Live {
+                environment: environment.clone(),
+                id,
+            });
         }
     }
     Ok(())
@@ -46,11 +61,12 @@ pub(super) fn check_live(top: &Object, releases: &[Release]) -> Result<(), Damag
 fn release(entry: &Object, place: &str) -> Result<Release, Damage> {
     let at = |key: &str| format!("{place}.{key}");
     let id = optional_id(entry, "id", &at("id"))?.ok_or_else(|| shape(&at("id"), "a text"))?;
-    let timestamp =
-        optional_timestamp(entry, "timestamp", &at("timestamp"))?.ok_or_else(|| shape(&at("timestamp"), "a text"))?;
+    let timestamp = optional_timestamp(entry, "timestamp", &at("timestamp"))?
+        .ok_or_else(|| shape(&at("timestamp"), "a text"))?;
     Ok(Release {
         id,
-        environment: text(entry, "environment", &at("environment"))?.ok_or_else(|| shape(&at("environment"), "a text"))?,
+        environment: text(entry, "environment", &at("environment"))?
+            .ok_or_else(|| shape(&at("environment"), "a text"))?,
         version: text(entry, "version", &at("version"))?.unwrap_or_default(),
         commit_sha: text(entry, "commit_sha", &at("commit_sha"))?.unwrap_or_default(),
         timestamp,
@@ -65,10 +81,14 @@ fn release(entry: &Object, place: &str) -> Result<Release, Damage> {
 
 fn phases(entry: &Object, place: &str) -> Result<Phases, Damage> {
     let mut phases = Phases::pending();
-    let Some(map) = object(entry, "phases", place)? else { return Ok(phases) };
+    let Some(map) = object(entry, "phases", place)? else {
+        return Ok(phases);
+    };
     for phase in Phase::ALL {
         let place = format!("{place}.{phase}");
-        let Some(word) = text(map, phase.as_str(), &place)? else { continue };
+        let Some(word) = text(map, phase.as_str(), &place)? else {
+            continue;
+        };
         match PhaseStatus::parse(&word) {
             Some(status) => phases.set(*phase, status),
             None => return Err(Damage::Word { place, word }),
@@ -79,7 +99,9 @@ fn phases(entry: &Object, place: &str) -> Result<Phases, Damage> {
 
 fn reasons(entry: &Object, place: &str) -> Result<BTreeMap<Phase, String>, Damage> {
     let mut reasons = BTreeMap::new();
-    let Some(map) = object(entry, "phase_reasons", place)? else { return Ok(reasons) };
+    let Some(map) = object(entry, "phase_reasons", place)? else {
+        return Ok(reasons);
+    };
     for phase in Phase::ALL {
         if let Some(reason) = text(map, phase.as_str(), &format!("{place}.{phase}"))? {
             reasons.insert(*phase, reason);
@@ -89,21 +111,33 @@ fn reasons(entry: &Object, place: &str) -> Result<BTreeMap<Phase, String>, Damag
 }
 
 fn manifest(entry: &Object, place: &str) -> Result<Option<stagecraft_store::Digest>, Damage> {
-    let Some(word) = text(entry, "manifest", place)? else { return Ok(None) };
+    let Some(word) = text(entry, "manifest", place)? else {
+        return Ok(None);
+    };
     match word.parse() {
         Ok(digest) => Ok(Some(digest)),
-        Err(_) => Err(Damage::Word { place: place.to_owned(), word }),
+        Err(_) => Err(Damage::Word {
+            place: place.to_owned(),
+            word,
+        }),
     }
 }
 
 fn run(entry: &Object, place: &str) -> Result<Option<Run>, Damage> {
-    let Some(map) = object(entry, "run", place)? else { return Ok(None) };
+    let Some(map) = object(entry, "run", place)? else {
+        return Ok(None);
+    };
     let at = |key: &str| format!("{place}.{key}");
     let outcome = match text(map, "outcome", &at("outcome"))? {
         None => None,
         Some(word) => match RunOutcome::parse(&word) {
             Some(outcome) => Some(outcome),
-            None => return Err(Damage::Word { place: at("outcome"), word }),
+            None => {
+                return Err(Damage::Word {
+                    place: at("outcome"),
+                    word,
+                });
+            }
         },
     };
     Ok(Some(Run {
@@ -117,7 +151,10 @@ fn run(entry: &Object, place: &str) -> Result<Option<Run>, Damage> {
 }
 
 fn shape(place: &str, wanted: &'static str) -> Damage {
-    Damage::Shape { place: place.to_owned(), wanted }
+    Damage::Shape {
+        place: place.to_owned(),
+        wanted,
+    }
 }
 
 fn object<'v>(entry: &'v Object, key: &str, place: &str) -> Result<Option<&'v Object>, Damage> {
@@ -140,17 +177,19 @@ fn text(entry: &Object, key: &str, place: &str) -> Result<Option<String>, Damage
 fn optional_id(entry: &Object, key: &str, place: &str) -> Result<Option<ReleaseId>, Damage> {
     match text(entry, key, place)?.as_deref() {
         None | Some("") => Ok(None),
-        Some(text) => {
-            text.parse().map(Some).map_err(|source| Damage::Id { place: place.to_owned(), source })
-        }
+        Some(text) => text.parse().map(Some).map_err(|source| Damage::Id {
+            place: place.to_owned(),
+            source,
+        }),
     }
 }
 
 fn optional_timestamp(entry: &Object, key: &str, place: &str) -> Result<Option<Timestamp>, Damage> {
     match text(entry, key, place)? {
         None => Ok(None),
-        Some(text) => {
-            text.parse().map(Some).map_err(|source| Damage::Timestamp { place: place.to_owned(), source })
-        }
+        Some(text) => text.parse().map(Some).map_err(|source| Damage::Timestamp {
+            place: place.to_owned(),
+            source,
+        }),
     }
 }

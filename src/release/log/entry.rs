@@ -51,7 +51,9 @@ impl Release {
 
     /// Older before newer: by timestamp, then by id.
     pub(crate) fn age_order(&self, other: &Self) -> Ordering {
-        self.timestamp.cmp(&other.timestamp).then_with(|| self.id.cmp(&other.id))
+        self.timestamp
+            .cmp(&other.timestamp)
+            .then_with(|| self.id.cmp(&other.id))
     }
 }
 
@@ -86,7 +88,12 @@ pub enum RunOutcome {
 }
 
 impl RunOutcome {
-    const ALL: [Self; 4] = [Self::Completed, Self::Failed, Self::Interrupted, Self::Abandoned];
+    const ALL: [Self; 4] = [
+        Self::Completed,
+        Self::Failed,
+        Self::Interrupted,
+        Self::Abandoned,
+    ];
 
     /// Returns the word for it in the log.
     pub fn as_str(self) -> &'static str {
@@ -100,7 +107,9 @@ impl RunOutcome {
 
     /// Returns the outcome that `text` is the word for.
     pub fn parse(text: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|outcome| outcome.as_str() == text)
+        Self::ALL
+            .into_iter()
+            .find(|outcome| outcome.as_str() == text)
     }
 }
 

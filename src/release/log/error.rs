@@ -102,10 +102,12 @@ impl LogError {
     /// Returns what a person can do about it.
     pub fn hint(&self) -> Option<&'static str> {
         match self {
-            Self::Damaged { .. } => {
-                Some("restore the file from a backup, or move it away to begin a new history; it was not changed")
+            Self::Damaged { .. } => Some(
+                "restore the file from a backup, or move it away to begin a new history; it was not changed",
+            ),
+            Self::Locked { .. } => {
+                Some("another stagecraft may be stopped in the middle of a write")
             }
-            Self::Locked { .. } => Some("another stagecraft may be stopped in the middle of a write"),
             Self::EmptyEnvironment
             | Self::EmptyVersion
             | Self::NotFound { .. }
@@ -159,7 +161,9 @@ pub enum Damage {
         word: String,
     },
     /// `live` names a release that is not in the file, or is another environment's.
-    #[error("`live` says that {id} runs in `{environment}`, but the file has no such release of it")]
+    #[error(
+        "`live` says that {id} runs in `{environment}`, but the file has no such release of it"
+    )]
     Live {
         /// The environment.
         environment: String,

@@ -1,6 +1,9 @@
 //! The log's file: read whole, replaced whole, changed under a lock.
 //! Effects: a temp file beside it, fsync, rename, directory fsync; a lock file that is never removed.
-#![expect(clippy::disallowed_methods, reason = "effects: the file that holds the log")]
+#![expect(
+    clippy::disallowed_methods,
+    reason = "effects: the file that holds the log"
+)]
 
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, ErrorKind, Write};
@@ -26,13 +29,19 @@ pub(super) fn read(path: &Path) -> Result<Option<Vec<u8>>, LogError> {
     match fs::read(path) {
         Ok(bytes) => Ok(Some(bytes)),
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
-        Err(source) => Err(LogError::Read { path: path.to_owned(), source }),
+        Err(source) => Err(LogError::Read {
+            path: path.to_owned(),
+            source,
+        }),
     }
 }
 
 /// Takes the lock beside the file, for as long as the returned file lives; makes the directory.
 pub(super) fn lock(path: &Path) -> Result<File, LogError> {
-    let write_error = |source| LogError::Write { path: path.to_owned(), source };
+    let write_error = |source| LogError::Write {
+        path: path.to_owned(),
+        source,
+    };
     make_directory(directory(path)).map_err(write_error)?;
     let lock_path = lock_path(path);
     let file = OpenOptions::new()
@@ -51,25 +60,35 @@ pub(super) fn lock(path: &Path) -> Result<File, LogError> {
                 thread::sleep(PAUSE);
                 waited += PAUSE;
             }
-            Err(Errno::WOULDBLOCK | Errno::INTR) => return Err(LogError::Locked { path: lock_path }),
+            Err(Errno::WOULDBLOCK | Errno::INTR) => {
+                return Err(LogError::Locked { path: lock_path });
+            }
             Err(error) => return Err(write_error(error.into())),
         }
     }
 }
 
 fn lock_path(path: &Path) -> PathBuf {
-    let taken = path.extension().is_some_and(|extension| extension == "lock");
+    let taken = path
+        .extension()
+        .is_some_and(|extension| extension == "lock");
     path.with_extension(if taken { "lock.lock" } else { "lock" })
 }
 
 /// Replaces the file by one with `bytes`, durably: readers see the old or the new one, never a part.
 pub(super) fn replace(path: &Path, bytes: &[u8]) -> Result<(), LogError> {
-    replace_synced(path, bytes).map_err(|source| LogError::Write { path: path.to_owned(), source })
+    replace_synced(path, bytes).map_err(|source| LogError::Write {
+        path: path.to_owned(),
+        source,
+    })
 }
 
 fn replace_synced(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let (temporary, mut file) = temporary(directory(path))?;
-    let written = file.write_all(bytes).and_then(|()| file.sync_all()).and_then(|()| fs::rename(&temporary, path));
+    let written = file
+        .write_all(bytes)
+        .and_then(|()| file.sync_all())
+        .and_then(|()| fs::rename(&temporary, path));
     if let Err(error) = written {
         // The first failure is the one to tell.
         fs::remove_file(&temporary).ok();
@@ -83,7 +102,12 @@ fn temporary(directory: &Path) -> io::Result<(PathBuf, File)> {
     loop {
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
         let path = directory.join(format!(".releases-{}-{number}.tmp", std::process::id()));
-        match OpenOptions::new().write(true).create_new(true).mode(0o644).open(&path) {
+        match OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            .mode(0o644)
+            .open(&path)
+        {
             Ok(file) => return Ok((path, file)),
             Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
             Err(error) => return Err(error),
@@ -93,12 +117,18 @@ fn temporary(directory: &Path) -> io::Result<(PathBuf, File)> {
 
 /// Removes the temporary files of processes that are gone; what cannot be removed is left for the next time.
 pub(super) fn sweep(path: &Path) {
-    let Ok(entries) = fs::read_dir(directory(path)) else { return };
+    let Ok(entries) = fs::read_dir(directory(path)) else {
+        return;
+    };
     for entry in entries.flatten() {
         let name = entry.file_name();
         let owner = name
             .to_str()
-            .and_then(|name| name.strip_prefix(".releases-")?.strip_suffix(".tmp")?.split_once('-'))
+            .and_then(|name| {
+                name.strip_prefix(".releases-")?
+                    .strip_suffix(".tmp")?
+                    .split_once('-')
+            })
             .and_then(|(process, _)| process.parse::<u32>().ok());
         if owner.is_some_and(|process| fs::metadata(format!("/proc/{process}")).is_err()) {
             fs::remove_file(entry.path()).ok();

@@ -79,7 +79,9 @@ fn encode_switch(encoder: &mut Encoder, switch: &Switch) {
         encoder.text(service.as_str());
         encoder.text(artifact.as_str());
     });
-    encoder.option(switch.activate.as_ref(), |encoder, argv| encode_argv(encoder, argv));
+    encoder.option(switch.activate.as_ref(), |encoder, argv| {
+        encode_argv(encoder, argv);
+    });
     encoder.option(switch.health.as_ref(), encode_health);
 }
 
@@ -118,7 +120,9 @@ pub(super) fn decode(bytes: &[u8]) -> Result<Manifest, ManifestError> {
     let mut decoder = Decoder::new(bytes);
     let magic = decoder.text()?;
     if magic != MAGIC {
-        return Err(ManifestError::Word { word: magic.to_owned() });
+        return Err(ManifestError::Word {
+            word: magic.to_owned(),
+        });
     }
     let version = decoder.u8()?;
     if version != VERSION {
@@ -129,13 +133,20 @@ pub(super) fn decode(bytes: &[u8]) -> Result<Manifest, ManifestError> {
         environment: decoder.text()?.parse()?,
         plan: PlanHash(decoder.digest()?),
         config: each(&mut decoder, |decoder| {
-            Ok(ConfigFile { path: decoder.text()?.parse()?, blob: decoder.object()? })
+            Ok(ConfigFile {
+                path: decoder.text()?.parse()?,
+                blob: decoder.object()?,
+            })
         })?,
         operations: each(&mut decoder, decode_operation)?,
     };
     decoder.finish()?;
     // Sorted and unique lists, and durations below a second's nanoseconds, follow from this one comparison.
-    if encode(&manifest) == bytes { Ok(manifest) } else { Err(ManifestError::NotCanonical) }
+    if encode(&manifest) == bytes {
+        Ok(manifest)
+    } else {
+        Err(ManifestError::NotCanonical)
+    }
 }
 
 /// Reads a list whose items may fail for other reasons than framing.
@@ -178,12 +189,21 @@ fn maybe<T>(
     decoder: &mut Decoder<'_>,
     read: impl FnOnce(&mut Decoder<'_>) -> Result<T, ManifestError>,
 ) -> Result<Option<T>, ManifestError> {
-    if decoder.bool()? { read(decoder).map(Some) } else { Ok(None) }
+    if decoder.bool()? {
+        read(decoder).map(Some)
+    } else {
+        Ok(None)
+    }
 }
 
-fn word<T>(decoder: &mut Decoder<'_>, parse: impl Fn(&str) -> Option<T>) -> Result<T, ManifestError> {
+fn word<T>(
+    decoder: &mut Decoder<'_>,
+    parse: impl Fn(&str) -> Option<T>,
+) -> Result<T, ManifestError> {
     let text = decoder.text()?;
-    parse(text).ok_or_else(|| ManifestError::Word { word: text.to_owned() })
+    parse(text).ok_or_else(|| ManifestError::Word {
+        word: text.to_owned(),
+    })
 }
 
 fn id(decoder: &mut Decoder<'_>) -> Result<OperationId, DecodeError> {
@@ -198,16 +218,21 @@ fn decode_effect(decoder: &mut Decoder<'_>) -> Result<Effect, ManifestError> {
             artifact: id(decoder)?,
         })),
         "switch" => Ok(Effect::Switch(decode_switch(decoder)?)),
-        "health" => {
-            Ok(Effect::Health(Health { check: decode_health(decoder)?, switch: decode_switch(decoder)? }))
-        }
-        other => Err(ManifestError::Word { word: other.to_owned() }),
+        "health" => Ok(Effect::Health(Health {
+            check: decode_health(decoder)?,
+            switch: decode_switch(decoder)?,
+        })),
+        other => Err(ManifestError::Word {
+            word: other.to_owned(),
+        }),
     }
 }
 
 fn decode_switch(decoder: &mut Decoder<'_>) -> Result<Switch, ManifestError> {
     let path = decoder.text()?.to_owned();
-    let services = each(decoder, |decoder| Ok((decoder.text()?.parse()?, id(decoder)?)))?;
+    let services = each(decoder, |decoder| {
+        Ok((decoder.text()?.parse()?, id(decoder)?))
+    })?;
     Ok(Switch {
         path,
         services: services.into_iter().collect::<BTreeMap<_, _>>(),
@@ -225,7 +250,11 @@ fn decode_health(decoder: &mut Decoder<'_>) -> Result<HealthConfig, ManifestErro
         "http" => HealthCheck::Http(decoder.text()?.to_owned()),
         "tcp" => HealthCheck::Tcp(decoder.text()?.to_owned()),
         "exec" => HealthCheck::Exec(decode_argv(decoder)?),
-        other => return Err(ManifestError::Word { word: other.to_owned() }),
+        other => {
+            return Err(ManifestError::Word {
+                word: other.to_owned(),
+            });
+        }
     };
     Ok(HealthConfig {
         check,
