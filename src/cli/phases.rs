@@ -34,6 +34,8 @@ pub(super) struct Journey<'j> {
     pub(super) log: &'j ReleaseLog,
     pub(super) environment: &'j EnvironmentName,
     pub(super) release: &'j ReleaseId,
+    /// What to call the whole in errors: `deployment`, `rollback deployment`.
+    pub(super) what: &'static str,
 }
 
 /// What differs between deploy and rollback.
@@ -65,7 +67,7 @@ impl Journey<'_> {
         let step = &mut |phase| match self.step(phase, &mut arrival, course) {
             Ok(step) => step,
             Err(error) => {
-                let cause = error.text().unwrap_or_default();
+                let cause = error.text();
                 arrival.error = Some(error);
                 PhaseStep::Failed(cause)
             }
@@ -74,6 +76,7 @@ impl Journey<'_> {
         if let Err(error) = ended {
             let exit = self.exit(&arrival, &error);
             arrival.error = Some(CliError::Phase {
+                what: self.what,
                 message: error.to_string(),
                 exit,
             });
@@ -95,7 +98,8 @@ impl Journey<'_> {
             PhaseError::Persist { .. } => Exit::Damaged,
             PhaseError::Failed { .. } => match (&arrival.error, report.exit()) {
                 (Some(cause), _) => cause.exit(),
-                (None, Exit::Done) => Exit::Internal,
+                // No operation failed, so the phase did because a source changed under one.
+                (None, Exit::Done) => Exit::Stale,
                 (None, exit) => exit,
             },
         }
