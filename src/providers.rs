@@ -6,6 +6,3 @@ pub mod directory;
 pub mod git;
 pub mod health;
 pub(crate) mod wait;
-
-pub use directory::Directory;
-pub use health::Health;

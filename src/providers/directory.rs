@@ -21,9 +21,9 @@ use target::{Pointer, Sharing, Target};
 
 /// Places trees and switches releases.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct Directory;
+pub struct DirectoryDriver;
 
-impl Executor for Directory {
+impl Executor for DirectoryDriver {
     fn probe(
         &self,
         action: &Action<'_>,

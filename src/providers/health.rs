@@ -20,9 +20,9 @@ const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Evaluates health gates.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct Health;
+pub struct HealthGate;
 
-impl Executor for Health {
+impl Executor for HealthGate {
     fn probe(
         &self,
         _action: &Action<'_>,

@@ -1,8 +1,10 @@
 //! Integration tests: one binary, one file per area.
 
 mod config;
+mod directory;
 mod examples;
 mod layers;
+mod release;
 mod source;
 mod spec;
 mod support;
