@@ -148,7 +148,9 @@ fn version(context: &Context) -> Result<Exit, CliError> {
     let version = env!("CARGO_PKG_VERSION");
     match context.format()? {
         Format::Json => context.ui().json(&json!({ "version": version }))?,
-        Format::Text => context.ui().data(&format!("Stagecraft version {version}\n"))?,
+        Format::Text => context
+            .ui()
+            .data(&format!("Stagecraft version {version}\n"))?,
     }
     Ok(Exit::Done)
 }

@@ -95,7 +95,9 @@ impl Context {
             .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
             .collect();
         let verbosity = match globals.verbose {
-            0 => caller.get("STAGECRAFT_VERBOSE").map_or(0, |text| verbosity(text)),
+            0 => caller
+                .get("STAGECRAFT_VERBOSE")
+                .map_or(0, |text| verbosity(text)),
             given => given,
         };
         let ui = Ui::new(globals.color, verbosity);
@@ -183,7 +185,11 @@ impl Context {
     }
 
     /// Returns a path given by flag or variable; relative ones start from [`Context::base`].
-    fn named_path(&self, flag: Option<&PathBuf>, variable: &str) -> Result<Option<PathBuf>, CliError> {
+    fn named_path(
+        &self,
+        flag: Option<&PathBuf>,
+        variable: &str,
+    ) -> Result<Option<PathBuf>, CliError> {
         let named = flag.cloned().or_else(|| {
             let value = std::env::var_os(variable).filter(|value| !value.is_empty());
             value.map(PathBuf::from)
@@ -408,11 +414,15 @@ fn truth(text: &str) -> Result<bool, &'static str> {
 
 /// How much `STAGECRAFT_VERBOSE` asks for: a number, or a word for one or none.
 fn verbosity(text: &str) -> u8 {
-    text.parse().unwrap_or_else(|_| u8::from(truth(text).unwrap_or(false)))
+    text.parse()
+        .unwrap_or_else(|_| u8::from(truth(text).unwrap_or(false)))
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, CliError> {
-    std::fs::read(path).map_err(|source| CliError::ReadConfig { path: path.to_path_buf(), source })
+    std::fs::read(path).map_err(|source| CliError::ReadConfig {
+        path: path.to_path_buf(),
+        source,
+    })
 }
 
 /// Reads what the main file includes, lists what its `for` variables range over, and validates all of it.

@@ -12,7 +12,7 @@ use super::context::{Context, Format, Project};
 use super::error::{CliError, PLANNING};
 use super::exit::Exit;
 use super::interrupt::Interrupt;
-use super::phases::{Arrival, Course, Journey, nothing_to_do};
+use super::phases::{Arrival, Course, Errand, Journey, nothing_to_do};
 use super::plan::predicted;
 use super::report::Report;
 use super::workspace;
@@ -53,7 +53,8 @@ pub(super) fn run(context: &mut Context, args: &Args) -> Result<Exit, CliError> 
         arguments: Vec::new(),
     };
     if context.is_dry_run() {
-        let (plan, predictions) = predicted(context, &project, &target, args.flags.no_cache, PLANNING)?;
+        let (plan, predictions) =
+            predicted(context, &project, &target, args.flags.no_cache, PLANNING)?;
         return dry_run(context, &environment, &plan, &predictions, format);
     }
     let commit = git::head(&project.root);
@@ -90,7 +91,7 @@ pub(super) fn run(context: &mut Context, args: &Args) -> Result<Exit, CliError> 
         log: &log,
         environment: &environment,
         release: &release,
-        what: "deployment",
+        errand: Errand::Deploy,
     };
     let mut course = Deploy {
         context,
@@ -107,14 +108,7 @@ pub(super) fn run(context: &mut Context, args: &Args) -> Result<Exit, CliError> 
         context.ui().warn(&error.text());
     }
     run.say_level(&arrival.evaluation);
-    finish(
-        context,
-        &run,
-        &arrival,
-        release.as_str(),
-        &args.flags,
-        format,
-    )
+    finish(context, &journey, &arrival, &args.flags, format)
 }
 
 /// Takes the environment's lock for this process.
@@ -145,29 +139,30 @@ pub(super) fn actor(context: &Context) -> String {
 /// Shows how a release ended.
 pub(super) fn finish(
     context: &Context,
-    run: &Run<'_>,
+    journey: &Journey<'_>,
     arrival: &Arrival,
-    release: &str,
     flags: &Flags,
     format: Format,
 ) -> Result<Exit, CliError> {
     let report = Report {
         plan: &arrival.plan,
         evaluation: &arrival.evaluation,
-        release: Some(release),
+        release: Some(journey.release.as_str()),
         manifest: arrival.manifest,
     };
-    report.talk(context.ui(), run.store, flags.replay);
+    report.talk(context.ui(), journey.run.store, flags.replay);
     match format {
         Format::Json => context.ui().json(&report.json(arrival.error.as_ref()))?,
         Format::Text => {
-            let state = match &arrival.error {
-                None if report.changed_nothing() => "is live; nothing changed",
-                None => "is live",
-                Some(_) => "failed",
+            let done = journey.errand.done(journey.release);
+            let first = match &arrival.error {
+                None if report.changed_nothing() => format!("{done}; nothing changed"),
+                None => done,
+                Some(_) => format!("Release {} failed", journey.release),
             };
-            let text = format!("Release {release} {state}\n{}\n", report.summary());
-            context.ui().data(&text)?;
+            context
+                .ui()
+                .data(&format!("{first}\n{}\n", report.summary()))?;
         }
     }
     Ok(match &arrival.error {

@@ -174,7 +174,9 @@ impl CliError {
                         .to_owned(),
                 ]
             }
-            Self::Log(error) | Self::Creating { source: error, .. } => error.hint().map(str::to_owned).into_iter().collect(),
+            Self::Log(error) | Self::Creating { source: error, .. } => {
+                error.hint().map(str::to_owned).into_iter().collect()
+            }
             Self::Store(error) if is_damage(error) => {
                 vec!["run `stagecraft store verify --repair`, then the command again".to_owned()]
             }

@@ -34,8 +34,33 @@ pub(super) struct Journey<'j> {
     pub(super) log: &'j ReleaseLog,
     pub(super) environment: &'j EnvironmentName,
     pub(super) release: &'j ReleaseId,
-    /// What to call the whole in errors: `deployment`, `rollback deployment`.
-    pub(super) what: &'static str,
+    pub(super) errand: Errand,
+}
+
+/// What a release is made for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Errand {
+    /// To bring what the sources say.
+    Deploy,
+    /// To bring back what an older release brought.
+    Rollback,
+}
+
+impl Errand {
+    fn noun(self) -> &'static str {
+        match self {
+            Self::Deploy => "deployment",
+            Self::Rollback => "rollback deployment",
+        }
+    }
+
+    /// Returns the line that says that `release` is live.
+    pub(super) fn done(self, release: &ReleaseId) -> String {
+        match self {
+            Self::Deploy => format!("Release {release} is live"),
+            Self::Rollback => format!("Rollback complete. New release: {release}"),
+        }
+    }
 }
 
 /// What differs between deploy and rollback.
@@ -76,7 +101,7 @@ impl Journey<'_> {
         if let Err(error) = ended {
             let exit = self.exit(&arrival, &error);
             arrival.error = Some(CliError::Phase {
-                what: self.what,
+                what: self.errand.noun(),
                 message: error.to_string(),
                 exit,
             });

@@ -184,7 +184,10 @@ impl Report<'_> {
     pub(super) fn failure(&self) -> Option<(Phase, String)> {
         self.entries().find_map(|(operation, outcome)| {
             let failure = outcome?.failure.as_ref()?;
-            Some((operation.phase, format!("{}: {}", operation.id, failure.message)))
+            Some((
+                operation.phase,
+                format!("{}: {}", operation.id, failure.message),
+            ))
         })
     }
 

@@ -15,7 +15,7 @@ use super::deploy::{actor, finish, lock, phases};
 use super::error::CliError;
 use super::exit::Exit;
 use super::interrupt::Interrupt;
-use super::phases::{Course, Journey};
+use super::phases::{Course, Errand, Journey};
 use crate::evaluate::{Evaluation, Outcome, Status};
 use crate::plan::operation::{Class, Operation, Work};
 use crate::plan::show::{Cache, Prediction};
@@ -97,7 +97,7 @@ pub(super) fn run(context: &mut Context, args: &Args) -> Result<Exit, CliError> 
         log: &log,
         environment: &environment,
         release: &release,
-        what: "rollback deployment",
+        errand: Errand::Rollback,
     };
     let known = known(&manifest);
     let arrival = journey.go(
@@ -108,14 +108,7 @@ pub(super) fn run(context: &mut Context, args: &Args) -> Result<Exit, CliError> 
             target: &target,
         },
     );
-    finish(
-        context,
-        &run,
-        &arrival,
-        release.as_str(),
-        &args.flags,
-        format,
-    )
+    finish(context, &journey, &arrival, &args.flags, format)
 }
 
 fn lost(target: &Release, missing: Vec<String>) -> CliError {

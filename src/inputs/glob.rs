@@ -53,7 +53,11 @@ impl Matchers {
         if rest == "**" {
             return Ok(Pattern::Tree { prefix });
         }
-        let depth = if rest.contains("**") { WHOLE } else { rest.matches('/').count() + 1 };
+        let depth = if rest.contains("**") {
+            WHOLE
+        } else {
+            rest.matches('/').count() + 1
+        };
         let matcher = match self.0.get(rest) {
             Some(matcher) => Arc::clone(matcher),
             None => {
@@ -63,7 +67,11 @@ impl Matchers {
                 matcher
             }
         };
-        Ok(Pattern::Glob { prefix, rest: matcher, depth })
+        Ok(Pattern::Glob {
+            prefix,
+            rest: matcher,
+            depth,
+        })
     }
 }
 
@@ -82,7 +90,11 @@ pub(super) fn below<'a>(path: &'a str, ancestor: &str) -> Option<&'a str> {
         return Some(path);
     }
     let rest = path.strip_prefix(ancestor)?;
-    if rest.is_empty() { Some(rest) } else { rest.strip_prefix('/') }
+    if rest.is_empty() {
+        Some(rest)
+    } else {
+        rest.strip_prefix('/')
+    }
 }
 
 impl Pattern {
@@ -115,9 +127,16 @@ impl Pattern {
 
     /// Returns whether `path` or a directory above it is matched: what an excluding pattern takes away.
     pub(super) fn excludes(&self, path: &str) -> bool {
-        let Self::Glob { prefix, rest, .. } = self else { return self.matches(path) };
-        let Some(path) = below(path, prefix).filter(|path| !path.is_empty()) else { return false };
-        rest.is_match(path) || path.match_indices('/').any(|(slash, _)| rest.is_match(&path[..slash]))
+        let Self::Glob { prefix, rest, .. } = self else {
+            return self.matches(path);
+        };
+        let Some(path) = below(path, prefix).filter(|path| !path.is_empty()) else {
+            return false;
+        };
+        rest.is_match(path)
+            || path
+                .match_indices('/')
+                .any(|(slash, _)| rest.is_match(&path[..slash]))
     }
 }
 

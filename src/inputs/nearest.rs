@@ -21,7 +21,10 @@ pub(super) fn nearest(project: &OwnedFd, path: &str) -> Option<String> {
         let named = |name: &str| [&path[..start], name, rest].concat();
         let mut names = names(project, good)?;
         names.retain(|name| !NEVER.contains(&name.as_str()) && exists(&named(name)));
-        let name = names.into_iter().map(|name| (distance(wrong, &name), name)).min()?;
+        let name = names
+            .into_iter()
+            .map(|name| (distance(wrong, &name), name))
+            .min()?;
         return (name.0 <= wrong.chars().count().div_ceil(3)).then(|| named(&name.1));
     }
     None
@@ -32,7 +35,8 @@ fn names(project: &OwnedFd, directory: &str) -> Option<Vec<String>> {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     let directory = rustix::fs::openat(project, path, flags, Mode::empty()).ok()?;
     let entries = Dir::read_from(&directory).ok()?;
-    let names = entries.filter_map(|entry| entry.ok()?.file_name().to_str().ok().map(str::to_owned));
+    let names =
+        entries.filter_map(|entry| entry.ok()?.file_name().to_str().ok().map(str::to_owned));
     Some(names.filter(|name| name != "." && name != "..").collect())
 }
 

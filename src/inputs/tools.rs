@@ -39,7 +39,10 @@ pub(super) type Witnesses = Vec<(String, Option<Stamp>)>;
 
 impl<'m> Database<'m> {
     fn new(machine: &'m Machine) -> Self {
-        Self { machine, packages: OnceCell::new() }
+        Self {
+            machine,
+            packages: OnceCell::new(),
+        }
     }
 
     /// Returns the packages of the machine, if it has a database of them.
@@ -52,7 +55,9 @@ impl<'m> Database<'m> {
 
     /// Returns the stamps of the files that every answer from packages rests on.
     pub(super) fn witnesses(&self) -> Witnesses {
-        [STATUS, DIVERSIONS, ALTERNATIVES].map(|path| (path.to_owned(), self.machine.stamp(path))).to_vec()
+        [STATUS, DIVERSIONS, ALTERNATIVES]
+            .map(|path| (path.to_owned(), self.machine.stamp(path)))
+            .to_vec()
     }
 }
 
@@ -64,10 +69,17 @@ pub(super) fn gather(
 ) -> Result<Gathered, InputError> {
     let path = request.path.unwrap_or_default();
     let database = Database::new(machine);
-    let base = remembered(snapshot, machine, "base", &[], |snapshot| base::find(machine, &database, snapshot))?;
+    let base = remembered(snapshot, machine, "base", &[], |snapshot| {
+        base::find(machine, &database, snapshot)
+    })?;
     let mut gathered = Gathered::default();
     let mut named = BTreeMap::<&str, Vec<&Location>>::new();
-    for (_, operation) in request.config.operations.iter().filter(|(name, _)| request.operations.contains(name)) {
+    for (_, operation) in request
+        .config
+        .operations
+        .iter()
+        .filter(|(name, _)| request.operations.contains(name))
+    {
         for tool in &operation.tools {
             named.entry(&tool.value).or_default().push(&tool.at);
         }
@@ -79,18 +91,37 @@ pub(super) fn gather(
         };
         let Some((found, resolved)) = machine.find(name, path).or_else(in_base) else {
             let message = format!("tool `{name}` is not on PATH");
-            let fault = |at: &&Location| Diagnostic { at: (*at).clone(), message: message.clone(), hint: None };
+            let fault = |at: &&Location| Diagnostic {
+                at: (*at).clone(),
+                message: message.clone(),
+                hint: None,
+            };
             gathered.faults.extend(places.iter().map(fault));
             continue;
         };
         let question = question(&found, &resolved, path);
-        let runtime = remembered(snapshot, machine, &format!("tool {name}"), &question, |snapshot| {
-            identify(name, &found, &resolved, &database, path, snapshot)
-        })?;
-        gathered.tools.insert(name.to_owned(), Arc::new(tool(name, runtime)));
+        let runtime = remembered(
+            snapshot,
+            machine,
+            &format!("tool {name}"),
+            &question,
+            |snapshot| identify(name, &found, &resolved, &database, path, snapshot),
+        )?;
+        gathered
+            .tools
+            .insert(name.to_owned(), Arc::new(tool(name, runtime)));
     }
-    let Runtime { identity, description, programs, .. } = base;
-    gathered.base = Arc::new(Base { identity, description, programs: paths(programs) });
+    let Runtime {
+        identity,
+        description,
+        programs,
+        ..
+    } = base;
+    gathered.base = Arc::new(Base {
+        identity,
+        description,
+        programs: paths(programs),
+    });
     Ok(gathered)
 }
 
@@ -108,7 +139,14 @@ fn remembered(
     }
     snapshot.ask_time();
     let (runtime, witnesses) = work_out(snapshot)?;
-    snapshot.conclude(name, Fact { question: question.to_owned(), witnesses, answer: runtime.encode() });
+    snapshot.conclude(
+        name,
+        Fact {
+            question: question.to_owned(),
+            witnesses,
+            answer: runtime.encode(),
+        },
+    );
     Ok(runtime)
 }
 
@@ -132,14 +170,24 @@ fn identify(
 ) -> Result<(Runtime, Witnesses), InputError> {
     let packages = database.packages()?;
     let mut witnesses = database.witnesses();
-    let owners = packages.map(|packages| packages.owners(resolved)).unwrap_or_default();
+    let owners = packages
+        .map(|packages| packages.owners(resolved))
+        .unwrap_or_default();
     let (Some(packages), Some(first)) = (packages, owners.first()) else {
-        let (runtime, traced) = Trace::new(database.machine, packages, path, snapshot).follow(name, found)?;
+        let (runtime, traced) =
+            Trace::new(database.machine, packages, path, snapshot).follow(name, found)?;
         witnesses.extend(traced);
         return Ok((runtime, witnesses));
     };
-    witnesses.push((resolved.target().to_owned(), database.machine.stamp(resolved.target())));
-    let description = format!("{} {}", packages.package(*first).name, packages.package(*first).version);
+    witnesses.push((
+        resolved.target().to_owned(),
+        database.machine.stamp(resolved.target()),
+    ));
+    let description = format!(
+        "{} {}",
+        packages.package(*first).name,
+        packages.package(*first).version
+    );
     let closure = packages.closure(&owners.iter().copied().collect(), &BTreeSet::new());
     let mut encoder = Encoder::new();
     encoder.text(resolved.target());
@@ -166,7 +214,10 @@ fn tool(name: &str, runtime: Runtime) -> Tool {
 }
 
 fn paths(programs: Vec<(String, String)>) -> Vec<(String, PathBuf)> {
-    programs.into_iter().map(|(name, path)| (name, path.into())).collect()
+    programs
+        .into_iter()
+        .map(|(name, path)| (name, path.into()))
+        .collect()
 }
 
 #[cfg(test)]

@@ -60,7 +60,13 @@ impl<'a> Trace<'a> {
         path: &'a OsStr,
         snapshot: &'a mut Snapshot,
     ) -> Self {
-        Self { machine, packages, path, snapshot, found: Found::default() }
+        Self {
+            machine,
+            packages,
+            path,
+            snapshot,
+            found: Found::default(),
+        }
     }
 
     /// Returns the runtime of the program `name` at `path`, and the stamps of everything that was looked at.
@@ -69,7 +75,11 @@ impl<'a> Trace<'a> {
         name: &str,
         path: &str,
     ) -> Result<(Runtime, Vec<(String, Option<Stamp>)>), InputError> {
-        let mut steps = vec![Step { role: "program".to_owned(), path: path.to_owned(), library: false }];
+        let mut steps = vec![Step {
+            role: "program".to_owned(),
+            path: path.to_owned(),
+            library: false,
+        }];
         while let Some(step) = steps.pop() {
             if !self.found.files.contains_key(&step.role) {
                 self.step(&step, &mut steps)?;
@@ -83,7 +93,10 @@ impl<'a> Trace<'a> {
             });
         });
         match self.packages {
-            Some(packages) => packages.encode(&packages.closure(&self.found.tools, &self.found.libraries), &mut encoder),
+            Some(packages) => packages.encode(
+                &packages.closure(&self.found.tools, &self.found.libraries),
+                &mut encoder,
+            ),
             None => {
                 encoder.u64(0);
             }
@@ -92,7 +105,13 @@ impl<'a> Trace<'a> {
         if let Some(resolved) = self.machine.resolve(path) {
             programs.insert(name.to_owned(), resolved.target().to_owned());
         }
-        let description = self.found.files.get("program").copied().flatten().map(|digest| digest.to_string());
+        let description = self
+            .found
+            .files
+            .get("program")
+            .copied()
+            .flatten()
+            .map(|digest| digest.to_string());
         let runtime = Runtime {
             identity: encoder.finish(CONTEXT),
             description: description.unwrap_or_default(),
@@ -103,25 +122,41 @@ impl<'a> Trace<'a> {
     }
 
     fn step(&mut self, step: &Step, steps: &mut Vec<Step>) -> Result<(), InputError> {
-        let Some(resolved) = self.machine.resolve(&step.path).filter(|resolved| resolved.file) else {
-            self.found.witnesses.insert(step.path.clone(), self.machine.stamp(&step.path));
+        let Some(resolved) = self
+            .machine
+            .resolve(&step.path)
+            .filter(|resolved| resolved.file)
+        else {
+            self.found
+                .witnesses
+                .insert(step.path.clone(), self.machine.stamp(&step.path));
             self.found.files.insert(step.role.clone(), None);
             return Ok(());
         };
         self.witness(&resolved);
-        let owners = self.packages.map(|packages| packages.owners(&resolved)).unwrap_or_default();
+        let owners = self
+            .packages
+            .map(|packages| packages.owners(&resolved))
+            .unwrap_or_default();
         self.show(&step.path, &resolved);
         if !owners.is_empty() {
-            let side = if step.library { &mut self.found.libraries } else { &mut self.found.tools };
+            let side = if step.library {
+                &mut self.found.libraries
+            } else {
+                &mut self.found.tools
+            };
             side.extend(owners);
             return Ok(());
         }
         let digest = self.machine.digest(resolved.target(), self.snapshot)?;
         self.found.files.insert(step.role.clone(), Some(digest));
-        let bytes = self.machine.read(resolved.target()).map_err(|source| InputError::Read {
-            path: resolved.target().into(),
-            source,
-        })?;
+        let bytes = self
+            .machine
+            .read(resolved.target())
+            .map_err(|source| InputError::Read {
+                path: resolved.target().into(),
+                source,
+            })?;
         if let Some(interpreter) = interpreter(&bytes) {
             self.interpreted(interpreter, steps);
         } else if let Some(linkage) = linkage(&bytes) {
@@ -132,7 +167,9 @@ impl<'a> Trace<'a> {
 
     fn witness(&mut self, resolved: &Resolved) {
         for path in &resolved.chain {
-            self.found.witnesses.insert(path.clone(), self.machine.stamp(path));
+            self.found
+                .witnesses
+                .insert(path.clone(), self.machine.stamp(path));
         }
     }
 
@@ -144,7 +181,11 @@ impl<'a> Trace<'a> {
     }
 
     fn interpreted(&mut self, interpreter: Interpreter, steps: &mut Vec<Step>) {
-        let step = |path: String, name: &str| Step { role: format!("interpreter {name}"), path, library: false };
+        let step = |path: String, name: &str| Step {
+            role: format!("interpreter {name}"),
+            path,
+            library: false,
+        };
         match interpreter {
             Interpreter::At(path) => {
                 let name = path.rsplit('/').next().unwrap_or_default().to_owned();
@@ -154,9 +195,15 @@ impl<'a> Trace<'a> {
                 steps.push(step(env, "env"));
                 for directory in directories(self.path) {
                     let candidate = format!("{}/{name}", directory.trim_end_matches('/'));
-                    match self.machine.resolve(&candidate).filter(|resolved| resolved.executable) {
+                    match self
+                        .machine
+                        .resolve(&candidate)
+                        .filter(|resolved| resolved.executable)
+                    {
                         Some(resolved) => {
-                            self.found.programs.insert(name.clone(), resolved.target().to_owned());
+                            self.found
+                                .programs
+                                .insert(name.clone(), resolved.target().to_owned());
                             steps.push(step(candidate, &name));
                             return;
                         }
@@ -174,7 +221,11 @@ impl<'a> Trace<'a> {
     fn linked(&mut self, linkage: &Linkage, path: &str, library: bool, steps: &mut Vec<Step>) {
         let origin = path.rsplit_once('/').map_or("", |(origin, _)| origin);
         if let Some(loader) = &linkage.interpreter {
-            steps.push(Step { role: "loader".to_owned(), path: loader.clone(), library: true });
+            steps.push(Step {
+                role: "loader".to_owned(),
+                path: loader.clone(),
+                library: true,
+            });
         }
         let mut places: Vec<String> = loader::substitute(&linkage.rpath, origin).collect();
         if library {
@@ -190,7 +241,11 @@ impl<'a> Trace<'a> {
                 continue;
             }
             match self.library(name, &places, linkage) {
-                Some(path) => steps.push(Step { role, path, library: true }),
+                Some(path) => steps.push(Step {
+                    role,
+                    path,
+                    library: true,
+                }),
                 None => {
                     self.found.files.insert(role, None);
                 }
@@ -216,10 +271,15 @@ impl<'a> Trace<'a> {
         }
         for place in places {
             let candidate = format!("{}/{name}", place.trim_end_matches('/'));
-            let bytes = self.machine.resolve(&candidate).filter(|resolved| resolved.file).and_then(|resolved| {
-                self.machine.read(resolved.target()).ok()
-            });
-            if bytes.and_then(|bytes| linkage(&bytes)).is_some_and(|found| found.sort == needed_by.sort) {
+            let bytes = self
+                .machine
+                .resolve(&candidate)
+                .filter(|resolved| resolved.file)
+                .and_then(|resolved| self.machine.read(resolved.target()).ok());
+            if bytes
+                .and_then(|bytes| linkage(&bytes))
+                .is_some_and(|found| found.sort == needed_by.sort)
+            {
                 return Some(candidate);
             }
             let stamp = self.machine.stamp(&candidate);

@@ -85,7 +85,9 @@ impl Difference {
     /// Returns the difference as one JSON document.
     pub fn json(&self) -> Value {
         let changes = |changes: &mut dyn Iterator<Item = (String, Change)>| -> Value {
-            changes.map(|(name, change)| (name, Value::from(change.as_str()))).collect()
+            changes
+                .map(|(name, change)| (name, Value::from(change.as_str())))
+                .collect()
         };
         let operations: Map<String, Value> = self
             .operations
@@ -108,8 +110,12 @@ impl Difference {
                 (id.to_string(), document)
             })
             .collect();
-        let config =
-            changes(&mut self.config.iter().map(|(path, change)| (path.to_string(), *change)));
+        let config = changes(
+            &mut self
+                .config
+                .iter()
+                .map(|(path, change)| (path.to_string(), *change)),
+        );
         json!({ "config": config, "operations": operations })
     }
 
