@@ -107,7 +107,6 @@ pub(super) fn run(context: &mut Context, args: &Args) -> Result<Exit, CliError> 
         // The release is what was asked for; what it leaves in the checkout is a convenience.
         context.ui().warn(&error.text());
     }
-    run.say_level(&arrival.evaluation);
     finish(context, &journey, &arrival, &args.flags, format)
 }
 
@@ -151,6 +150,7 @@ pub(super) fn finish(
         manifest: arrival.manifest,
     };
     report.talk(context.ui(), journey.run.store, flags.replay);
+    journey.run.say_level(&arrival.evaluation);
     match format {
         Format::Json => context.ui().json(&report.json(arrival.error.as_ref()))?,
         Format::Text => {

@@ -9,6 +9,7 @@ use crate::config::Driver;
 use crate::name::EnvironmentName;
 use crate::providers::directory;
 use crate::release::log::{Release, ReleaseLog};
+use crate::release::status::PhaseStatus;
 
 /// Show what is live, and whether the target agrees
 #[derive(Debug, clap::Args)]
@@ -104,6 +105,9 @@ fn text(line: &Line) -> String {
         Target::Unknown(driver) => format!("; driver {driver} is not supported yet"),
     };
     let latest = match &line.latest {
+        Some(release) if release.overall() == PhaseStatus::Failed => {
+            format!("; the latest, {}, failed", release.id)
+        }
         Some(release) => format!("; the latest, {}, is {}", release.id, release.overall()),
         None => String::new(),
     };

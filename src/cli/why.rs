@@ -132,7 +132,7 @@ fn text(
         out.push_str(&format!("  {below}: {reason}\n"));
     }
     if let Some(last) = last {
-        out.push_str(&format!("last ran: {last}\n"));
+        out.push_str(&format!("why it ran last: {last}\n"));
     }
     out
 }
