@@ -14,13 +14,13 @@ fn a_source_that_changed_is_drift_and_nothing_runs() {
     type Change = fn(&Bench);
     let changes: [(&str, Change); 6] = [
         ("other bytes", |bench| {
-            fs::write(bench.project.path().join("d/in"), "byteS").unwrap()
+            fs::write(bench.project.path().join("d/in"), "byteS").unwrap();
         }),
         ("other size", |bench| {
-            fs::write(bench.project.path().join("d/in"), "bytes and more").unwrap()
+            fs::write(bench.project.path().join("d/in"), "bytes and more").unwrap();
         }),
         ("gone", |bench| {
-            fs::remove_file(bench.project.path().join("d/in")).unwrap()
+            fs::remove_file(bench.project.path().join("d/in")).unwrap();
         }),
         ("executable", |bench| {
             let mode = fs::Permissions::from_mode(0o755);
