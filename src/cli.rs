@@ -19,6 +19,7 @@ mod rollback;
 mod schema;
 mod status;
 mod store;
+mod trace;
 mod ui;
 mod why;
 mod workspace;
@@ -26,14 +27,15 @@ mod workspace;
 use std::ffi::OsString;
 use std::process::ExitCode;
 
-use clap::{CommandFactory, Parser, Subcommand};
+use clap::{ArgAction, CommandFactory, Parser, Subcommand};
+use serde_json::json;
 
-use context::{Context, Globals};
+use context::{Context, Format, Globals};
 use error::CliError;
 use exit::Exit;
 use ui::Ui;
 
-/// Builds and deploys multi-service applications; what has not changed is never done again
+/// Build and deploy multi-service applications; what has not changed is never done again
 #[derive(Debug, Parser)]
 #[command(
     name = "stagecraft",
@@ -44,6 +46,9 @@ use ui::Ui;
 struct Cli {
     #[command(flatten)]
     globals: Globals,
+    /// Print the version
+    #[arg(long, action = ArgAction::Version)]
+    version: Option<bool>,
     #[command(subcommand)]
     command: Command,
 }
@@ -68,7 +73,7 @@ enum Command {
 /// Print a completion script for a shell
 #[derive(Debug, clap::Args)]
 struct CompletionsArgs {
-    /// The shell
+    /// Write for this shell
     shell: clap_complete::Shell,
 }
 
@@ -83,8 +88,26 @@ pub fn main(arguments: Vec<OsString>) -> ExitCode {
         Err(error) => return refuse(&error),
     };
     let mut context = Context::new(cli.globals);
-    let ended = dispatch(&mut context, &cli.command);
-    context.ui().finish(ended)
+    trace::begin(context.ui().verbosity());
+    let exit = match dispatch(&mut context, &cli.command) {
+        Ok(exit) => exit,
+        Err(error) => {
+            let exit = context.ui().complain(&error);
+            if cli.command.has_result() && context.wants_document() {
+                // The exit code says what went wrong first.
+                context.ui().json(&report::without_plan(&error)).ok();
+            }
+            exit
+        }
+    };
+    exit.into()
+}
+
+impl Command {
+    /// Returns whether `--format json` promises the document of `spec/cli/result.md`.
+    fn has_result(&self) -> bool {
+        matches!(self, Self::Build(_) | Self::Deploy(_) | Self::Rollback(_))
+    }
 }
 
 /// Help and version go to stdout and are no error; everything else is a user error.
@@ -100,6 +123,10 @@ fn refuse(error: &clap::Error) -> ExitCode {
 }
 
 fn dispatch(context: &mut Context, command: &Command) -> Result<Exit, CliError> {
+    // Only `graph` has forms of its own; for all others a wrong one is an error even where there is one form only.
+    if !matches!(command, Command::Graph(_)) {
+        context.format()?;
+    }
     match command {
         Command::Init(args) => init::run(context, args),
         Command::Plan(args) => plan::run(context, args),
@@ -113,14 +140,19 @@ fn dispatch(context: &mut Context, command: &Command) -> Result<Exit, CliError> 
         Command::Store(args) => store::run(context, args),
         Command::Schema(args) => schema::run(context, args),
         Command::Completions(args) => completions(context.ui(), args),
-        Command::Version(VersionArgs {}) => {
-            context.ui().data(&format!(
-                "Stagecraft version {}\n",
-                env!("CARGO_PKG_VERSION")
-            ))?;
-            Ok(Exit::Done)
-        }
+        Command::Version(VersionArgs {}) => version(context),
     }
+}
+
+fn version(context: &Context) -> Result<Exit, CliError> {
+    let version = env!("CARGO_PKG_VERSION");
+    match context.format()? {
+        Format::Json => context.ui().json(&json!({ "version": version }))?,
+        Format::Text => context
+            .ui()
+            .data(&format!("Stagecraft version {version}\n"))?,
+    }
+    Ok(Exit::Done)
 }
 
 fn completions(ui: &Ui, args: &CompletionsArgs) -> Result<Exit, CliError> {
@@ -128,4 +160,14 @@ fn completions(ui: &Ui, args: &CompletionsArgs) -> Result<Exit, CliError> {
     clap_complete::generate(args.shell, &mut Cli::command(), "stagecraft", &mut script);
     ui.data(&String::from_utf8_lossy(&script))?;
     Ok(Exit::Done)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_arguments_fit_together() {
+        Cli::command().debug_assert();
+    }
 }

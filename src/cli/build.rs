@@ -1,7 +1,7 @@
 //! `stagecraft build`: runs what is missing; makes no release.
 
 use super::apply::{Run, prepare};
-use super::context::{Context, Format};
+use super::context::{Context, Format, Project};
 use super::error::CliError;
 use super::exit::Exit;
 use super::interrupt::Interrupt;
@@ -11,24 +11,24 @@ use super::report::{Replay, Report};
 use super::workspace;
 use crate::evaluate::{Cause, Evaluation, Scope};
 use crate::plan::show::View;
-use crate::plan::{Filter, Goal, Target};
+use crate::plan::{Filter, Goal, Plan, Target};
 
-/// Run what is missing
+/// Run the operations whose results are missing
 ///
-/// With nothing named: every artifact of the environment. A build is not a release.
+/// With nothing named: every artifact of the environment. A build makes no release.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     #[command(flatten)]
     selection: Selection,
-    /// Only the artifacts of these services
+    /// Build only the artifacts of these services
     #[arg(long, value_name = "NAMES", value_delimiter = ',')]
     services: Vec<String>,
-    /// The version to show; in no key
+    /// Show this version in a dry run; it is in no key
     #[arg(long, value_name = "VERSION")]
     version: Option<String>,
     #[command(flatten)]
     flags: Flags,
-    /// Arguments for the one operation named; part of its key
+    /// Append these arguments to the one operation named; they enter its key
     #[arg(last = true, value_name = "ARGS")]
     arguments: Vec<String>,
 }
@@ -42,7 +42,7 @@ pub(super) struct Flags {
     /// After a failure, go on with whatever does not depend on it
     #[arg(long)]
     pub(super) keep_going: bool,
-    /// Whose captured output to show at the end
+    /// Show the captured output of these operations at the end
     #[arg(long, value_name = "WHOSE", value_enum, default_value = "errors")]
     pub(super) replay: Replay,
 }
@@ -57,35 +57,50 @@ pub(super) fn run(context: &mut Context, args: &Args) -> Result<Exit, CliError> 
     if context.is_dry_run() {
         return dry_run(context, &project, &target, args, format);
     }
+    let ui = context.ui();
     let interrupt = Interrupt::watch()?;
     let store = context.store()?;
     let run = prepare(context, &project, &store, &interrupt, &args.flags)?;
     let (plan, evaluation) = evaluated(context, &run, &target)?;
-    workspace::leave(&run, &target.goal, &plan, &evaluation)?;
+    let left = workspace::leave(&run, &target.goal, &plan, &evaluation);
     let report = Report {
         plan: &plan,
         evaluation: &evaluation,
         release: None,
         manifest: None,
     };
-    report.talk(context.ui(), &store, args.flags.replay)?;
+    report.talk(ui, &store, args.flags.replay);
     run.say_level(&evaluation);
+    let error = report.failure().map(|(phase, cause)| CliError::Phase {
+        what: "build",
+        message: format!("phase \"{phase}\" failed: {cause}"),
+        exit: report.exit(),
+    });
+    let error = error.or(left.err());
     match format {
-        Format::Text => context.ui().data(&format!("{}\n", report.summary()))?,
-        Format::Json => context.ui().json(&report.json())?,
+        Format::Text => ui.data(&format!("{}\n", report.summary()))?,
+        Format::Json => ui.json(&report.json(error.as_ref()))?,
     }
-    Ok(interrupt.exit().unwrap_or_else(|| report.exit()))
+    let ended = match &error {
+        Some(error) => ui.complain(error),
+        None => report.exit(),
+    };
+    Ok(interrupt.exit().unwrap_or(ended))
 }
+
+const PLANNING: &str = "build: plan generation failed";
 
 /// Plans and evaluates. Where a source changed between the two, plans again once.
 fn evaluated(
     context: &Context,
     run: &Run<'_>,
     target: &Target,
-) -> Result<(crate::plan::Plan, Evaluation), CliError> {
+) -> Result<(Plan, Evaluation), CliError> {
     let mut again = true;
     loop {
-        let (plan, warnings) = context.plan(run.project, target, Some(run.store), true)?;
+        let (plan, warnings) = context
+            .plan(run.project, target, Some(run.store), true)
+            .map_err(|error| error.planning(PLANNING))?;
         for warning in warnings.iter().filter(|_| again) {
             context.ui().warn(&warning.to_string());
         }
@@ -124,12 +139,12 @@ fn arguments(target: &Target, given: &[String]) -> Result<Vec<String>, CliError>
 
 fn dry_run(
     context: &Context,
-    project: &super::context::Project,
+    project: &Project,
     target: &Target,
     args: &Args,
     format: Format,
 ) -> Result<Exit, CliError> {
-    let (plan, predictions) = predicted(context, project, target, args.flags.no_cache)?;
+    let (plan, predictions) = predicted(context, project, target, args.flags.no_cache, PLANNING)?;
     let shown = (0..plan.len()).collect();
     let view = View {
         plan: &plan,

@@ -6,6 +6,7 @@
 )]
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use stagecraft_store::Store;
@@ -32,16 +33,16 @@ pub(super) struct Globals {
     /// Run as if started in DIR
     #[arg(short = 'C', global = true, value_name = "DIR")]
     directory: Option<PathBuf>,
-    /// The environment [variable: STAGECRAFT_ENV]
+    /// Work on this environment [variable: STAGECRAFT_ENV]
     #[arg(short, long, global = true, value_name = "NAME")]
     env: Option<String>,
     /// Show what would be done and change nothing [variable: STAGECRAFT_DRY_RUN]
-    #[arg(long, global = true, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
-    dry_run: Option<String>,
-    /// Say more; give it twice for every decision [variable: STAGECRAFT_VERBOSE]
+    #[arg(long, global = true, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true", value_parser = truth)]
+    dry_run: Option<bool>,
+    /// Say more; twice for every decision [variable: STAGECRAFT_VERBOSE]
     #[arg(long, global = true, action = clap::ArgAction::Count)]
     verbose: u8,
-    /// When to colour
+    /// Colour what goes to stderr
     #[arg(
         long,
         global = true,
@@ -50,13 +51,13 @@ pub(super) struct Globals {
         default_value = "auto"
     )]
     color: Color,
-    /// The form of what goes to stdout: text or json
+    /// Write stdout as text or json [default: text]
     #[arg(long, global = true, value_name = "FORMAT")]
     format: Option<String>,
     /// Run at most N operations at once [variable: STAGECRAFT_JOBS; default: the processors]
     #[arg(short, long, global = true, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     jobs: Option<u16>,
-    /// Keep bytes in the store at PATH [variable: STAGECRAFT_STORE; default: the user's]
+    /// Use the store at PATH [variable: STAGECRAFT_STORE; default: ~/.local/share/stagecraft/store]
     #[arg(long, global = true, value_name = "PATH")]
     store: Option<PathBuf>,
 }
@@ -74,7 +75,6 @@ pub(super) enum Format {
 pub(super) struct Context {
     globals: Globals,
     ui: Ui,
-    directory: PathBuf,
     caller: BTreeMap<String, String>,
 }
 
@@ -94,17 +94,16 @@ impl Context {
         let caller: BTreeMap<String, String> = std::env::vars_os()
             .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
             .collect();
-        let asked = u8::from(
-            caller
+        let verbosity = match globals.verbose {
+            0 => caller
                 .get("STAGECRAFT_VERBOSE")
-                .is_some_and(|value| is_true(value)),
-        );
-        let ui = Ui::new(globals.color, globals.verbose.max(asked));
-        let directory = globals.directory.clone().unwrap_or_default();
+                .map_or(0, |text| verbosity(text)),
+            given => given,
+        };
+        let ui = Ui::new(globals.color, verbosity);
         Self {
             globals,
             ui,
-            directory,
             caller,
         }
     }
@@ -129,12 +128,10 @@ impl Context {
 
     /// Returns whether nothing may be changed.
     pub(super) fn is_dry_run(&self) -> bool {
-        let asked = self
-            .globals
-            .dry_run
-            .as_deref()
-            .or(self.variable("STAGECRAFT_DRY_RUN"));
-        asked.is_some_and(is_true)
+        self.globals.dry_run.unwrap_or_else(|| {
+            let text = self.variable("STAGECRAFT_DRY_RUN");
+            text.and_then(|text| truth(text).ok()).unwrap_or(false)
+        })
     }
 
     /// Returns the form of stdout.
@@ -147,6 +144,11 @@ impl Context {
                 allowed: "'text' or 'json'",
             }),
         }
+    }
+
+    /// Returns whether a result is to be one JSON document.
+    pub(super) fn wants_document(&self) -> bool {
+        matches!(self.format(), Ok(Format::Json)) && !self.is_dry_run()
     }
 
     /// Returns `--format` as given, for commands with forms of their own.
@@ -171,22 +173,40 @@ impl Context {
     /// Returns the directory that relative paths of the command line start from.
     pub(super) fn base(&self) -> Result<PathBuf, CliError> {
         let current = std::env::current_dir().map_err(CliError::WorkingDirectory)?;
-        Ok(current.join(&self.directory))
+        let Some(named) = &self.globals.directory else {
+            return Ok(current);
+        };
+        let path = current.join(named);
+        match std::fs::canonicalize(&path) {
+            Ok(found) if found.is_dir() => Ok(found),
+            Ok(_) => Err(CliError::NoDirectory(path, ErrorKind::NotADirectory.into())),
+            Err(source) => Err(CliError::NoDirectory(path, source)),
+        }
+    }
+
+    /// Returns a path given by flag or variable; relative ones start from [`Context::base`].
+    fn named_path(
+        &self,
+        flag: Option<&PathBuf>,
+        variable: &str,
+    ) -> Result<Option<PathBuf>, CliError> {
+        let named = flag.cloned().or_else(|| {
+            let value = std::env::var_os(variable).filter(|value| !value.is_empty());
+            value.map(PathBuf::from)
+        });
+        named.map(|path| Ok(self.base()?.join(path))).transpose()
     }
 
     /// Returns the path of the configuration: the named one, or the first found upwards.
     fn find_config(&self) -> Result<PathBuf, CliError> {
-        let base = self.base()?;
-        let named = self.globals.config.clone();
-        let named = named.or_else(|| self.variable("STAGECRAFT_CONFIG").map(PathBuf::from));
-        if let Some(path) = named {
-            let path = base.join(path);
+        if let Some(path) = self.named_path(self.globals.config.as_ref(), "STAGECRAFT_CONFIG")? {
             return if path.is_file() {
                 Ok(path)
             } else {
                 Err(CliError::ConfigNotFound(path))
             };
         }
+        let base = self.base()?;
         base.ancestors()
             .map(|directory| directory.join(CONFIG))
             .find(|path| path.is_file())
@@ -195,11 +215,10 @@ impl Context {
 
     /// Returns where `init` writes: the named path, or `stagecraft.yml` where one stands.
     pub(super) fn new_config_path(&self) -> Result<PathBuf, CliError> {
-        let named = self.globals.config.clone();
-        let named = named.or_else(|| self.variable("STAGECRAFT_CONFIG").map(PathBuf::from));
-        Ok(self
-            .base()?
-            .join(named.unwrap_or_else(|| PathBuf::from(CONFIG))))
+        match self.named_path(self.globals.config.as_ref(), "STAGECRAFT_CONFIG")? {
+            Some(path) => Ok(path),
+            None => Ok(self.base()?.join(CONFIG)),
+        }
     }
 
     /// Returns the project: found, read, unfolded and validated.
@@ -258,11 +277,8 @@ impl Context {
 
     /// Returns where the store is: flag, variable, or the user's.
     pub(super) fn store_path(&self) -> Result<PathBuf, CliError> {
-        if let Some(path) = &self.globals.store {
-            return Ok(self.base()?.join(path));
-        }
-        if let Some(path) = self.variable("STAGECRAFT_STORE") {
-            return Ok(self.base()?.join(path));
+        if let Some(path) = self.named_path(self.globals.store.as_ref(), "STAGECRAFT_STORE")? {
+            return Ok(path);
         }
         let data = match (self.variable("XDG_DATA_HOME"), self.variable("HOME")) {
             (Some(data), _) if data.starts_with('/') => PathBuf::from(data),
@@ -387,13 +403,26 @@ fn fingerprint_secrets(
     Ok(())
 }
 
-/// The true words of the original tool; everything else is false.
-fn is_true(text: &str) -> bool {
-    matches!(text, "1" | "t" | "T" | "TRUE" | "true" | "True")
+/// The words of the original tool for true and false.
+fn truth(text: &str) -> Result<bool, &'static str> {
+    match text {
+        "1" | "t" | "T" | "TRUE" | "true" | "True" => Ok(true),
+        "0" | "f" | "F" | "FALSE" | "false" | "False" => Ok(false),
+        _ => Err("it is neither true nor false"),
+    }
+}
+
+/// How much `STAGECRAFT_VERBOSE` asks for: a number, or a word for one or none.
+fn verbosity(text: &str) -> u8 {
+    text.parse()
+        .unwrap_or_else(|_| u8::from(truth(text).unwrap_or(false)))
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, CliError> {
-    std::fs::read(path).map_err(|source| CliError::ReadConfig { path: path.to_path_buf(), source })
+    std::fs::read(path).map_err(|source| CliError::ReadConfig {
+        path: path.to_path_buf(),
+        source,
+    })
 }
 
 /// Reads what the main file includes, lists what its `for` variables range over, and validates all of it.

@@ -9,10 +9,10 @@ use std::time::SystemTime;
 use super::apply::{Run, prepare};
 use super::build::Flags;
 use super::context::{Context, Format, Project};
-use super::error::CliError;
+use super::error::{CliError, PLANNING};
 use super::exit::Exit;
 use super::interrupt::Interrupt;
-use super::phases::{Arrival, Course, Journey, nothing_to_do};
+use super::phases::{Arrival, Course, Errand, Journey, nothing_to_do};
 use super::plan::predicted;
 use super::report::Report;
 use super::workspace;
@@ -31,10 +31,10 @@ use crate::release::manifest::{Manifest, ManifestOperation, Sealed, seal};
 /// Every deploy is a new release, also when nothing changed.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
-    /// The version to record [default: the commit, else unknown]
+    /// Record this version [default: the commit, else unknown]
     #[arg(long, value_name = "VERSION")]
     version: Option<String>,
-    /// Why, for the record
+    /// Record why
     #[arg(long, value_name = "TEXT")]
     reason: Option<String>,
     #[command(flatten)]
@@ -53,7 +53,8 @@ pub(super) fn run(context: &mut Context, args: &Args) -> Result<Exit, CliError> 
         arguments: Vec::new(),
     };
     if context.is_dry_run() {
-        let (plan, predictions) = predicted(context, &project, &target, args.flags.no_cache)?;
+        let (plan, predictions) =
+            predicted(context, &project, &target, args.flags.no_cache, PLANNING)?;
         return dry_run(context, &environment, &plan, &predictions, format);
     }
     let commit = git::head(&project.root);
@@ -66,7 +67,9 @@ pub(super) fn run(context: &mut Context, args: &Args) -> Result<Exit, CliError> 
     log.settle(environment.as_str(), SystemTime::now())?;
     let store = context.store()?;
     let run = prepare(context, &project, &store, &interrupt, &args.flags)?;
-    let (plan, warnings) = context.plan(&project, &target, Some(&store), true)?;
+    let (plan, warnings) = context
+        .plan(&project, &target, Some(&store), true)
+        .map_err(|error| error.planning(PLANNING))?;
     for warning in &warnings {
         context.ui().warn(&warning.to_string());
     }
@@ -79,13 +82,16 @@ pub(super) fn run(context: &mut Context, args: &Args) -> Result<Exit, CliError> 
         reason: args.reason.as_deref(),
         rollback_of: None,
     };
-    let release = log.create(&new, SystemTime::now())?.id;
+    let created = log.create(&new, SystemTime::now());
+    let created = created.map_err(|source| CliError::Creating { what: "", source })?;
+    let release = created.id;
     let journey = Journey {
         run: &run,
         ui: context.ui(),
         log: &log,
         environment: &environment,
         release: &release,
+        errand: Errand::Deploy,
     };
     let mut course = Deploy {
         context,
@@ -95,21 +101,13 @@ pub(super) fn run(context: &mut Context, args: &Args) -> Result<Exit, CliError> 
         environment: &environment,
     };
     let arrival = journey.go(plan, Evaluation::default(), &mut course);
-    workspace::leave(
-        &run,
-        &Goal::Operations(Vec::new()),
-        &arrival.plan,
-        &arrival.evaluation,
-    )?;
-    run.say_level(&arrival.evaluation);
-    finish(
-        context,
-        &run,
-        &arrival,
-        release.as_str(),
-        &args.flags,
-        format,
-    )
+    let nothing = Goal::Operations(Vec::new());
+    let left = workspace::leave(&run, &nothing, &arrival.plan, &arrival.evaluation);
+    if let Err(error) = left {
+        // The release is what was asked for; what it leaves in the checkout is a convenience.
+        context.ui().warn(&error.text());
+    }
+    finish(context, &journey, &arrival, &args.flags, format)
 }
 
 /// Takes the environment's lock for this process.
@@ -140,39 +138,37 @@ pub(super) fn actor(context: &Context) -> String {
 /// Shows how a release ended.
 pub(super) fn finish(
     context: &Context,
-    run: &Run<'_>,
+    journey: &Journey<'_>,
     arrival: &Arrival,
-    release: &str,
     flags: &Flags,
     format: Format,
 ) -> Result<Exit, CliError> {
     let report = Report {
         plan: &arrival.plan,
         evaluation: &arrival.evaluation,
-        release: Some(release),
+        release: Some(journey.release.as_str()),
         manifest: arrival.manifest,
     };
-    report.talk(context.ui(), run.store, flags.replay)?;
+    report.talk(context.ui(), journey.run.store, flags.replay);
+    journey.run.say_level(&arrival.evaluation);
     match format {
-        Format::Json => context.ui().json(&report.json())?,
+        Format::Json => context.ui().json(&report.json(arrival.error.as_ref()))?,
         Format::Text => {
-            let state = if arrival.error.is_none() {
-                "is live"
-            } else {
-                "failed"
+            let done = journey.errand.done(journey.release);
+            let first = match &arrival.error {
+                None if report.changed_nothing() => format!("{done}; nothing changed"),
+                None => done,
+                Some(_) => format!("Release {} failed", journey.release),
             };
-            let text = format!("Release {release} {state}\n{}\n", report.summary());
-            context.ui().data(&text)?;
+            context
+                .ui()
+                .data(&format!("{first}\n{}\n", report.summary()))?;
         }
     }
-    if let Some(error) = &arrival.error {
-        let text = error.text().unwrap_or_default();
-        context
-            .ui()
-            .say(&format!("{} {text}", context.ui().paint("31", "error:")));
-        return Ok(error.exit());
-    }
-    Ok(Exit::Done)
+    Ok(match &arrival.error {
+        Some(error) => context.ui().complain(error),
+        None => Exit::Done,
+    })
 }
 
 struct Deploy<'d> {
@@ -188,6 +184,7 @@ impl Course for Deploy<'_> {
         let planned = self
             .context
             .plan(self.project, self.target, Some(self.run.store), true);
+        let planned = planned.map_err(|error| error.planning(PLANNING));
         Some(planned.map(|(plan, _)| plan))
     }
 

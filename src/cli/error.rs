@@ -58,6 +58,20 @@ pub(super) enum CliError {
     },
     #[error("the working directory is not to be had")]
     WorkingDirectory(#[source] io::Error),
+    #[error("there is no directory {}", .0.display())]
+    NoDirectory(PathBuf, #[source] io::Error),
+    #[error("{what}")]
+    Planning {
+        what: &'static str,
+        source: Box<CliError>,
+    },
+    #[error("creating {what}release")]
+    Creating {
+        what: &'static str,
+        source: LogError,
+    },
+    #[error("applying filters: role {given:?} not found in plan")]
+    UnknownRole { given: String, known: Vec<String> },
     #[error("no place for the store: neither HOME nor XDG_DATA_HOME is set")]
     NoStore,
     #[error("there is no store at {}", .0.display())]
@@ -88,8 +102,12 @@ pub(super) enum CliError {
     Manifest(ManifestError),
     #[error(transparent)]
     Directory(#[from] DirectoryError),
-    #[error("{message}")]
-    Phase { message: String, exit: Exit },
+    #[error("{what} failed: {message}")]
+    Phase {
+        what: &'static str,
+        message: String,
+        exit: Exit,
+    },
     #[error("bytes of release {release} are missing: {}", missing.join(", "))]
     MissingBytes {
         release: String,
@@ -101,9 +119,23 @@ pub(super) enum CliError {
     Output(#[source] io::Error),
 }
 
+/// What was going on when there was no plan.
+pub(super) const PLANNING: &str = "generating deployment plan";
+
 impl CliError {
-    /// Returns the error and its sources as one text; none where everything was said already.
-    pub(super) fn text(&self) -> Option<String> {
+    /// Says what was planned, where a plan could not be made.
+    pub(super) fn planning(self, what: &'static str) -> Self {
+        match self {
+            Self::Plan(_) | Self::Input(_) => Self::Planning {
+                what,
+                source: Box::new(self),
+            },
+            other => other,
+        }
+    }
+
+    /// Returns the error and its sources as one text.
+    pub(super) fn text(&self) -> String {
         let mut text = self.to_string();
         let mut source = self.source();
         while let Some(next) = source {
@@ -113,7 +145,7 @@ impl CliError {
             }
             source = next.source();
         }
-        Some(text)
+        text
     }
 
     /// Returns what to do about it, one line each.
@@ -124,6 +156,12 @@ impl CliError {
                 vec![listing("environments", known)]
             }
             Self::UnknownService { known, .. } => vec![listing("services", known)],
+            Self::UnknownRole { known, .. } => vec![listing("roles", known)],
+            Self::Planning { source, .. } => source.hints(),
+            Self::Lock(LockError::Held { .. }) => {
+                vec!["wait for it to end, or stop that process; the lock ends with it".to_owned()]
+            }
+            Self::Rollback(error) => rollback_hints(error),
             Self::Plan(PlanError::UnknownService { known, .. }) => vec![listing("services", known)],
             Self::Plan(PlanError::UnknownOperation { name, known }) => {
                 near(name, "operations", known)
@@ -136,7 +174,9 @@ impl CliError {
                         .to_owned(),
                 ]
             }
-            Self::Log(error) => error.hint().map(str::to_owned).into_iter().collect(),
+            Self::Log(error) | Self::Creating { source: error, .. } => {
+                error.hint().map(str::to_owned).into_iter().collect()
+            }
             Self::Store(error) if is_damage(error) => {
                 vec!["run `stagecraft store verify --repair`, then the command again".to_owned()]
             }
@@ -157,10 +197,12 @@ impl CliError {
                 | PlanError::Cycle { .. } => Exit::Plan,
             },
             Self::Input(_) => Exit::Plan,
+            Self::Planning { source, .. } => source.exit(),
             Self::Store(error) if is_damage(error) => Exit::Damaged,
             Self::Manifest(_) | Self::MissingBytes { .. } => Exit::Damaged,
-            Self::Log(LogError::Damaged { .. }) => Exit::Damaged,
-            Self::Lock(LockError::Held { .. }) | Self::Log(LogError::Locked { .. }) => Exit::Locked,
+            Self::Log(error) | Self::Creating { source: error, .. } => of_log(error),
+            Self::Rollback(RollbackError::Log(error)) => of_log(error),
+            Self::Lock(LockError::Held { .. }) => Exit::Locked,
             Self::Sandbox(_) => Exit::Build,
             Self::Phase { exit, .. } => *exit,
             Self::Store(_)
@@ -169,19 +211,15 @@ impl CliError {
             | Self::Output(_)
             | Self::WorkingDirectory(_)
             | Self::File { .. } => Exit::Internal,
-            Self::Log(
-                LogError::EmptyEnvironment
-                | LogError::EmptyVersion
-                | LogError::NotFound { .. }
-                | LogError::NoCurrent { .. },
-            ) => Exit::User,
-            Self::Log(_) | Self::Directory(_) => Exit::Internal,
+            Self::Directory(_) => Exit::Internal,
             Self::ConfigNotFound(_)
             | Self::ReadConfig { .. }
             | Self::Config(_)
             | Self::EnvironmentRequired { .. }
             | Self::InvalidEnvironment { .. }
             | Self::UnknownService { .. }
+            | Self::UnknownRole { .. }
+            | Self::NoDirectory(..)
             | Self::InvalidFormat { .. }
             | Self::InvalidJobs { .. }
             | Self::Usage(_)
@@ -200,6 +238,40 @@ impl From<SealError> for CliError {
             SealError::Store(error) => Self::Store(error),
             SealError::Manifest(error) => Self::Manifest(error),
         }
+    }
+}
+
+fn of_log(error: &LogError) -> Exit {
+    match error {
+        LogError::Damaged { .. } => Exit::Damaged,
+        LogError::Locked { .. } => Exit::Locked,
+        LogError::EmptyEnvironment
+        | LogError::EmptyVersion
+        | LogError::NotFound { .. }
+        | LogError::NoCurrent { .. }
+        | LogError::UnknownPhase { .. } => Exit::User,
+        LogError::Transition { .. }
+        | LogError::Order { .. }
+        | LogError::Read { .. }
+        | LogError::Write { .. }
+        | LogError::Exhausted { .. } => Exit::Internal,
+    }
+}
+
+fn rollback_hints(error: &RollbackError) -> Vec<String> {
+    match error {
+        RollbackError::Log(error) => error.hint().map(str::to_owned).into_iter().collect(),
+        RollbackError::NotFound { .. }
+        | RollbackError::NoVersion { .. }
+        | RollbackError::NotFullyDeployed { .. }
+        | RollbackError::Current { .. }
+        | RollbackError::OtherEnvironment { .. } => {
+            vec!["`stagecraft releases list` shows what there is".to_owned()]
+        }
+        RollbackError::NoCurrent { .. }
+        | RollbackError::NoPrevious
+        | RollbackError::TargetRequired
+        | RollbackError::SeveralTargets => Vec::new(),
     }
 }
 

@@ -1,7 +1,7 @@
 //! `stagecraft graph`: the DAG with its cache state, for other programs to draw.
 
 use super::context::Context;
-use super::error::CliError;
+use super::error::{CliError, PLANNING};
 use super::exit::Exit;
 use super::plan::{Selection, predicted, target};
 use crate::plan::Goal;
@@ -19,7 +19,7 @@ pub(super) struct Args {
 pub(super) fn run(context: &mut Context, args: &Args) -> Result<Exit, CliError> {
     let project = context.project()?;
     let target = target(context, &project, &args.selection, None, Goal::Deploy)?;
-    let (plan, predictions) = predicted(context, &project, &target, false)?;
+    let (plan, predictions) = predicted(context, &project, &target, false, PLANNING)?;
     let shown = (0..plan.len()).collect();
     let view = View {
         plan: &plan,

@@ -34,6 +34,33 @@ pub(super) struct Journey<'j> {
     pub(super) log: &'j ReleaseLog,
     pub(super) environment: &'j EnvironmentName,
     pub(super) release: &'j ReleaseId,
+    pub(super) errand: Errand,
+}
+
+/// What a release is made for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Errand {
+    /// To bring what the sources say.
+    Deploy,
+    /// To bring back what an older release brought.
+    Rollback,
+}
+
+impl Errand {
+    fn noun(self) -> &'static str {
+        match self {
+            Self::Deploy => "deployment",
+            Self::Rollback => "rollback deployment",
+        }
+    }
+
+    /// Returns the line that says that `release` is live.
+    pub(super) fn done(self, release: &ReleaseId) -> String {
+        match self {
+            Self::Deploy => format!("Release {release} is live"),
+            Self::Rollback => format!("Rollback complete. New release: {release}"),
+        }
+    }
 }
 
 /// What differs between deploy and rollback.
@@ -65,7 +92,7 @@ impl Journey<'_> {
         let step = &mut |phase| match self.step(phase, &mut arrival, course) {
             Ok(step) => step,
             Err(error) => {
-                let cause = error.text().unwrap_or_default();
+                let cause = error.text();
                 arrival.error = Some(error);
                 PhaseStep::Failed(cause)
             }
@@ -74,6 +101,7 @@ impl Journey<'_> {
         if let Err(error) = ended {
             let exit = self.exit(&arrival, &error);
             arrival.error = Some(CliError::Phase {
+                what: self.errand.noun(),
                 message: error.to_string(),
                 exit,
             });
@@ -95,7 +123,8 @@ impl Journey<'_> {
             PhaseError::Persist { .. } => Exit::Damaged,
             PhaseError::Failed { .. } => match (&arrival.error, report.exit()) {
                 (Some(cause), _) => cause.exit(),
-                (None, Exit::Done) => Exit::Internal,
+                // No operation failed, so the phase did because a source changed under one.
+                (None, Exit::Done) => Exit::Stale,
                 (None, exit) => exit,
             },
         }

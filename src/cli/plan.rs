@@ -1,7 +1,9 @@
 //! `stagecraft plan`: what a build or deploy would do, without doing any of it.
 
+use std::collections::BTreeSet;
+
 use super::context::{Context, Format, Project};
-use super::error::CliError;
+use super::error::{CliError, PLANNING};
 use super::exit::Exit;
 use super::workspace;
 use crate::config::Config;
@@ -87,11 +89,11 @@ pub(super) fn run(context: &mut Context, args: &Args) -> Result<Exit, CliError> 
         Goal::Deploy,
     )?;
     let filter = Filter {
-        services: services(&project.config, args),
+        services: services(&project.config, args)?,
         phases: args.phases.clone(),
         hosts: args.hosts.clone(),
     };
-    let (plan, predictions) = predicted(context, &project, &target, false)?;
+    let (plan, predictions) = predicted(context, &project, &target, false, PLANNING)?;
     let shown = filter.apply(&plan)?;
     let view = View {
         plan: &plan,
@@ -127,15 +129,18 @@ pub(super) fn target(
     })
 }
 
-/// Returns a plan and what the store says about it; writes nothing.
+/// Returns a plan and what the store says about it; writes nothing. An error says `what` was planned.
 pub(super) fn predicted(
     context: &Context,
     project: &Project,
     target: &Target,
     refresh: bool,
+    what: &'static str,
 ) -> Result<(Plan, Vec<Prediction>), CliError> {
     let store = context.existing_store()?;
-    let (plan, warnings) = context.plan(project, target, store.as_ref(), false)?;
+    let (plan, warnings) = context
+        .plan(project, target, store.as_ref(), false)
+        .map_err(|error| error.planning(what))?;
     for warning in &warnings {
         context.ui().warn(&warning.to_string());
     }
@@ -152,16 +157,28 @@ pub(super) fn predicted(
 }
 
 /// `--services`, and the services of `--roles`.
-fn services(config: &Config, args: &Args) -> Vec<String> {
+fn services(config: &Config, args: &Args) -> Result<Vec<String>, CliError> {
     let mut names = args.services.clone();
-    let of_roles = config.services.iter().filter(|(_, service)| {
-        service
-            .role
-            .as_ref()
-            .is_some_and(|role| args.roles.contains(role))
-    });
-    names.extend(of_roles.map(|(name, _)| name.to_string()));
+    for role in &args.roles {
+        let before = names.len();
+        let of_role = config
+            .services
+            .iter()
+            .filter(|(_, service)| service.role.as_ref() == Some(role));
+        names.extend(of_role.map(|(name, _)| name.to_string()));
+        if names.len() == before {
+            let known: BTreeSet<String> = config
+                .services
+                .values()
+                .filter_map(|service| service.role.clone())
+                .collect();
+            return Err(CliError::UnknownRole {
+                given: role.clone(),
+                known: known.into_iter().collect(),
+            });
+        }
+    }
     names.sort();
     names.dedup();
-    names
+    Ok(names)
 }

@@ -7,7 +7,7 @@ use super::context::{Context, Format};
 use super::error::CliError;
 use super::exit::Exit;
 use crate::release::diff::Difference;
-use crate::release::log::{Release, ReleaseLog};
+use crate::release::log::{Release, ReleaseLog, Run, RunOutcome};
 use crate::release::manifest::Manifest;
 use crate::release::status::PhaseStatus;
 
@@ -24,7 +24,7 @@ enum Command {
     List {},
     /// Show one release: phases, plan, configuration, every operation's key and output
     Show {
-        /// The release
+        /// The id of the release
         id: String,
     },
     /// Show what differs between two releases
@@ -122,6 +122,8 @@ fn table(releases: &[Release], statuses: &[String], by_environment: bool) -> Str
     out
 }
 
+const LOST: &str = "bytes lost";
+
 /// The overall status; `bytes lost` where a rollback to it is no longer possible for want of bytes.
 fn status(release: &Release, store: Option<&Store>) -> Result<String, CliError> {
     let overall = release.overall();
@@ -137,7 +139,7 @@ fn status(release: &Release, store: Option<&Store>) -> Result<String, CliError> 
             _ => false,
         };
         if !whole {
-            return Ok("bytes lost".to_owned());
+            return Ok(LOST.to_owned());
         }
     }
     Ok(overall.as_str().to_owned())
@@ -179,12 +181,28 @@ fn show(context: &Context, log: &ReleaseLog, id: &str, format: Format) -> Result
     let status = status(&release, context.existing_store()?.as_ref())?;
     if format == Format::Json {
         let mut document = entry(&release, &status);
+        document["run"] = release.run.as_ref().map_or(Value::Null, run_json);
         document["content"] = manifest.as_ref().map_or(Value::Null, content);
         context.ui().json(&document)?;
         return Ok(Exit::Done);
     }
-    context.ui().data(&text(&release, manifest.as_ref()))?;
+    let mut out = text(&release, manifest.as_ref());
+    if status == LOST {
+        out.push_str("\nBytes lost: a rollback to this release is not possible\n");
+    }
+    context.ui().data(&out)?;
     Ok(Exit::Done)
+}
+
+fn run_json(run: &Run) -> Value {
+    json!({
+        "actor": run.actor,
+        "reason": run.reason,
+        "started": run.started.map(|at| at.to_string()),
+        "ended": run.ended.map(|at| at.to_string()),
+        "outcome": run.outcome.map(RunOutcome::as_str),
+        "rollback_of": run.rollback_of.as_ref().map(ToString::to_string),
+    })
 }
 
 fn content(manifest: &Manifest) -> Value {
@@ -244,6 +262,7 @@ fn text(release: &Release, manifest: Option<&Manifest>) -> String {
             reason.unwrap_or_default()
         ));
     }
+    out.push_str(&run_text(release));
     let Some(manifest) = manifest else { return out };
     out.push_str(&format!(
         "\nManifest: {}\nPlan: {}\n",
@@ -265,6 +284,25 @@ fn text(release: &Release, manifest: Option<&Manifest>) -> String {
         }
     }
     out
+}
+
+/// Who started the run of a release, why, and how it ended.
+fn run_text(release: &Release) -> String {
+    let Some(run) = &release.run else {
+        return String::new();
+    };
+    let rollback_of = run.rollback_of.as_ref().map(ToString::to_string);
+    let outcome = run.outcome.map(|outcome| outcome.as_str().to_owned());
+    let rows = [
+        ("actor", Some(run.actor.clone())),
+        ("reason", run.reason.clone()),
+        ("rollback of", rollback_of),
+        ("outcome", outcome),
+    ];
+    let lines = rows
+        .into_iter()
+        .filter_map(|(name, value)| Some(format!("  {name}: {}\n", value?)));
+    format!("\nRun:\n{}", lines.collect::<String>())
 }
 
 fn diff(

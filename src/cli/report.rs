@@ -61,8 +61,8 @@ impl Report<'_> {
             .count()
     }
 
-    /// Returns the document of `--format json`.
-    pub(super) fn json(&self) -> Value {
+    /// Returns the document of `--format json`; `error` is what the program ends with.
+    pub(super) fn json(&self, error: Option<&CliError>) -> Value {
         let operations: Vec<Value> = self
             .entries()
             .map(|(operation, outcome)| {
@@ -82,13 +82,24 @@ impl Report<'_> {
             .iter()
             .map(|status| (status.as_str().to_owned(), self.count(*status).into()))
             .collect();
-        json!({
+        let mut document = json!({
             "plan": self.plan.hash().to_string(),
             "release": self.release,
             "manifest": self.manifest.map(|digest| digest.to_string()),
             "operations": operations,
             "summary": summary,
-        })
+        });
+        if let Some(error) = error {
+            document["error"] = error.text().into();
+        }
+        document
+    }
+
+    /// Returns whether nothing ran and no target was changed.
+    pub(super) fn changed_nothing(&self) -> bool {
+        self.evaluation.is_success()
+            && self.count(Status::Ran) == 0
+            && self.count(Status::Applied) == 0
     }
 
     /// Returns the summary as one line: `12 operations: 10 hit, 2 ran`.
@@ -113,22 +124,21 @@ impl Report<'_> {
     }
 
     /// Writes warnings, logs and failures to stderr, in plan order whatever the order they came in.
-    pub(super) fn talk(&self, ui: &Ui, store: &Store, replay: Replay) -> Result<(), CliError> {
+    pub(super) fn talk(&self, ui: &Ui, store: &Store, replay: Replay) {
         for (operation, outcome) in self.entries() {
             let Some(outcome) = outcome else { continue };
             for warning in &outcome.warnings {
                 ui.warn(&format!("{}: {warning}", operation.id));
             }
             if outcome.status != Status::Failed && shows(replay, outcome.status) {
-                show_log(ui, store, operation, outcome)?;
+                show_log(ui, store, operation, outcome);
             }
         }
         for (operation, outcome) in self.entries() {
             if let Some(outcome) = outcome.filter(|outcome| outcome.status == Status::Failed) {
-                self.show_failure(ui, store, operation, outcome, replay)?;
+                self.show_failure(ui, store, operation, outcome, replay);
             }
         }
-        Ok(())
     }
 
     fn show_failure(
@@ -138,12 +148,12 @@ impl Report<'_> {
         operation: &Operation,
         outcome: &Outcome,
         replay: Replay,
-    ) -> Result<(), CliError> {
+    ) {
         if replay != Replay::None {
-            show_log(ui, store, operation, outcome)?;
+            show_log(ui, store, operation, outcome);
         }
         let Some(failure) = &outcome.failure else {
-            return Ok(());
+            return;
         };
         let id = ui.paint("1", operation.id.as_str());
         ui.say(&format!(
@@ -168,7 +178,17 @@ impl Report<'_> {
                 blocked.join(", ")
             ));
         }
-        Ok(())
+    }
+
+    /// Returns the phase and cause of the first failure in plan order.
+    pub(super) fn failure(&self) -> Option<(Phase, String)> {
+        self.entries().find_map(|(operation, outcome)| {
+            let failure = outcome?.failure.as_ref()?;
+            Some((
+                operation.phase,
+                format!("{}: {}", operation.id, failure.message),
+            ))
+        })
     }
 
     /// Returns how the run ended, from its first failure in plan order.
@@ -208,21 +228,15 @@ fn shows(replay: Replay, status: Status) -> bool {
     }
 }
 
-fn show_log(
-    ui: &Ui,
-    store: &Store,
-    operation: &Operation,
-    outcome: &Outcome,
-) -> Result<(), CliError> {
+/// A log that is lost or damaged is no reason to hide how the run ended.
+fn show_log(ui: &Ui, store: &Store, operation: &Operation, outcome: &Outcome) {
     let Some(digest) = outcome.log else {
-        return Ok(());
+        return;
     };
-    let Some(bytes) = store.read(&digest)? else {
-        return Ok(());
-    };
-    let Ok(frames) = decode_log(&bytes) else {
+    let bytes = store.read(&digest).ok().flatten();
+    let Some(Ok(frames)) = bytes.map(|bytes| decode_log(&bytes)) else {
         ui.warn(&format!("{}: its log cannot be read", operation.id));
-        return Ok(());
+        return;
     };
     let text: Vec<u8> = frames.into_iter().flat_map(|frame| frame.bytes).collect();
     if !text.is_empty() {
@@ -230,5 +244,20 @@ fn show_log(
         ui.say(String::from_utf8_lossy(&text).trim_end_matches('\n'));
         ui.say(&ui.paint("2", "---"));
     }
-    Ok(())
+}
+
+/// Returns the document of a run that ended before there was a plan.
+pub(super) fn without_plan(error: &CliError) -> Value {
+    let summary: serde_json::Map<String, Value> = WORDS
+        .iter()
+        .map(|status| (status.as_str().to_owned(), 0.into()))
+        .collect();
+    json!({
+        "plan": null,
+        "release": null,
+        "manifest": null,
+        "operations": [],
+        "summary": summary,
+        "error": error.text(),
+    })
 }

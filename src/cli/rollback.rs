@@ -15,7 +15,7 @@ use super::deploy::{actor, finish, lock, phases};
 use super::error::CliError;
 use super::exit::Exit;
 use super::interrupt::Interrupt;
-use super::phases::{Course, Journey};
+use super::phases::{Course, Errand, Journey};
 use crate::evaluate::{Evaluation, Outcome, Status};
 use crate::plan::operation::{Class, Operation, Work};
 use crate::plan::show::{Cache, Prediction};
@@ -26,19 +26,19 @@ use crate::release::rollback::RollbackTarget;
 
 /// Make an older release live again, with the same bytes
 ///
-/// Databases are not rolled back.
+/// Nothing is built: the bytes come from the store. Databases are not rolled back.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
-    /// The newest fully deployed release before the live one
+    /// Go back to the newest fully deployed release before the live one
     #[arg(long)]
     to_previous: bool,
-    /// This release
+    /// Go to this release
     #[arg(long, value_name = "ID")]
     to_release: Option<String>,
-    /// The newest release of this version
+    /// Go to the newest release of this version
     #[arg(long, value_name = "VERSION")]
     to_version: Option<String>,
-    /// Why, for the record
+    /// Record why
     #[arg(long, value_name = "TEXT")]
     reason: Option<String>,
     #[command(flatten)]
@@ -85,13 +85,19 @@ pub(super) fn run(context: &mut Context, args: &Args) -> Result<Exit, CliError> 
         reason: args.reason.as_deref(),
         rollback_of: Some(&target.id),
     };
-    let release = log.create(&new, SystemTime::now())?.id;
+    let created = log.create(&new, SystemTime::now());
+    let created = created.map_err(|source| CliError::Creating {
+        what: "rollback ",
+        source,
+    })?;
+    let release = created.id;
     let journey = Journey {
         run: &run,
         ui: context.ui(),
         log: &log,
         environment: &environment,
         release: &release,
+        errand: Errand::Rollback,
     };
     let known = known(&manifest);
     let arrival = journey.go(
@@ -102,14 +108,7 @@ pub(super) fn run(context: &mut Context, args: &Args) -> Result<Exit, CliError> 
             target: &target,
         },
     );
-    finish(
-        context,
-        &run,
-        &arrival,
-        release.as_str(),
-        &args.flags,
-        format,
-    )
+    finish(context, &journey, &arrival, &args.flags, format)
 }
 
 fn lost(target: &Release, missing: Vec<String>) -> CliError {
@@ -264,7 +263,7 @@ fn dry_run(
         &target.commit_sha
     };
     let out = format!(
-        "[DRY RUN] Rollback plan for environment \"{environment}\":\nTarget release: {}\nVersion: {}\nCommit: {commit}\nPlan: {}\n\nPhases:\n{}No release was created.\n",
+        "[DRY RUN] Rollback plan for environment \"{environment}\":\nTarget release: {}\nVersion: {}\nCommit: {commit}\nPlan: {}\nValidation: fully deployed, every byte is in the store\n\nPhases:\n{}No release was created.\n",
         target.id,
         target.version,
         plan.hash(),

@@ -9,6 +9,7 @@ use crate::config::Driver;
 use crate::name::EnvironmentName;
 use crate::providers::directory;
 use crate::release::log::{Release, ReleaseLog};
+use crate::release::status::PhaseStatus;
 
 /// Show what is live, and whether the target agrees
 #[derive(Debug, clap::Args)]
@@ -22,6 +23,8 @@ pub(super) struct Args {
 struct Line {
     environment: EnvironmentName,
     live: Option<Release>,
+    /// The newest release, where it is not the live one.
+    latest: Option<Release>,
     target: Target,
 }
 
@@ -68,6 +71,8 @@ pub(super) fn run(context: &mut Context, args: &Args) -> Result<Exit, CliError> 
 
 fn line(project: &Project, log: &ReleaseLog, name: &EnvironmentName) -> Result<Line, CliError> {
     let live = log.live(name.as_str())?;
+    let newest = log.list(name.as_str())?.into_iter().next();
+    let latest = newest.filter(|newest| live.as_ref().is_none_or(|live| live.id != newest.id));
     let target = match &project.config.environments[name].driver {
         Driver::Other(driver) => Target::Unknown(driver.clone()),
         Driver::Directory(driver) => {
@@ -83,6 +88,7 @@ fn line(project: &Project, log: &ReleaseLog, name: &EnvironmentName) -> Result<L
     Ok(Line {
         environment: name.clone(),
         live,
+        latest,
         target,
     })
 }
@@ -98,7 +104,14 @@ fn text(line: &Line) -> String {
         Target::Differs(None) => "; the target serves nothing".to_owned(),
         Target::Unknown(driver) => format!("; driver {driver} is not supported yet"),
     };
-    format!("{}: {live}{target}\n", line.environment)
+    let latest = match &line.latest {
+        Some(release) if release.overall() == PhaseStatus::Failed => {
+            format!("; the latest, {}, failed", release.id)
+        }
+        Some(release) => format!("; the latest, {}, is {}", release.id, release.overall()),
+        None => String::new(),
+    };
+    format!("{}: {live}{target}{latest}\n", line.environment)
 }
 
 fn entry(line: &Line) -> Value {
@@ -115,6 +128,10 @@ fn entry(line: &Line) -> Value {
         "release": line.live.as_ref().map(|release| release.id.to_string()),
         "version": line.live.as_ref().map(|release| release.version.clone()),
         "manifest": line.live.as_ref().and_then(|release| release.manifest).map(|digest| digest.to_string()),
+        "latest": line.latest.as_ref().map(|release| json!({
+            "release": release.id.to_string(),
+            "status": release.overall().as_str(),
+        })),
         "target": serves,
         "agrees": agrees,
     })

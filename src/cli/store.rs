@@ -63,6 +63,7 @@ fn existing(context: &Context) -> Result<Store, CliError> {
 
 fn verify(context: &Context, repair: bool, format: Format) -> Result<Exit, CliError> {
     existing(context)?;
+    let repair = repair && !context.is_dry_run();
     let store = if repair {
         context.store()?
     } else {

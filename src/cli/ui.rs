@@ -5,7 +5,6 @@
 )]
 
 use std::io::{IsTerminal, Write};
-use std::process::ExitCode;
 
 use super::error::CliError;
 use super::exit::Exit;
@@ -98,19 +97,12 @@ impl Ui {
         }
     }
 
-    /// Prints what went wrong, if anything, and returns the exit code.
-    pub(super) fn finish(&self, ended: Result<Exit, CliError>) -> ExitCode {
-        match ended {
-            Ok(exit) => exit.into(),
-            Err(error) => {
-                if let Some(text) = error.text() {
-                    self.say(&format!("{} {text}", self.paint("31", "error:")));
-                }
-                for hint in error.hints() {
-                    self.say(&format!("{} {hint}", self.paint("36", "hint:")));
-                }
-                error.exit().into()
-            }
+    /// Prints what went wrong and what to do about it, and returns the exit code.
+    pub(super) fn complain(&self, error: &CliError) -> Exit {
+        self.say(&format!("{} {}", self.paint("31", "error:"), error.text()));
+        for hint in error.hints() {
+            self.say(&format!("{} {hint}", self.paint("36", "hint:")));
         }
+        error.exit()
     }
 }

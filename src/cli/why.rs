@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use stagecraft_store::HistoryKey;
 
 use super::context::{Context, Format};
-use super::error::CliError;
+use super::error::{CliError, PLANNING};
 use super::exit::Exit;
 use super::plan::{operation, predicted};
 use super::workspace;
@@ -35,11 +35,11 @@ pub(super) fn run(context: &mut Context, args: &Args) -> Result<Exit, CliError> 
         services: None,
         arguments: Vec::new(),
     };
-    let (plan, predictions) = predicted(context, &project, &target, false)?;
+    let (plan, predictions) = predicted(context, &project, &target, false, PLANNING)?;
     let id = OperationId::operation(&name);
-    let Some(index) = plan.find(&id) else {
-        return Ok(Exit::Plan);
-    };
+    let index = plan
+        .find(&id)
+        .expect("a plan holds the operation it was made for");
     let prediction = &predictions[index];
     let differences = differences(context, &plan, &predictions, index)?;
     let last = workspace::reasons(&project.root).remove(id.as_str());
@@ -132,7 +132,7 @@ fn text(
         out.push_str(&format!("  {below}: {reason}\n"));
     }
     if let Some(last) = last {
-        out.push_str(&format!("last ran: {last}\n"));
+        out.push_str(&format!("why it ran last: {last}\n"));
     }
     out
 }

@@ -21,13 +21,92 @@ const PATH: &str = "/usr/bin:/bin:/usr/sbin:/sbin";
 
 /// The base of a machine without a package database, as far as present.
 const NAMES: [&str; 86] = [
-    "[", "arch", "awk", "b2sum", "base32", "base64", "basename", "basenc", "bash", "cat", "chgrp", "chmod", "chown",
-    "cksum", "cmp", "comm", "cp", "csplit", "cut", "date", "dd", "df", "diff", "diff3", "dir", "dirname", "du", "echo",
-    "egrep", "env", "expand", "expr", "factor", "false", "fgrep", "find", "fmt", "fold", "grep", "gunzip", "gzip",
-    "head", "hostname", "id", "install", "join", "link", "ln", "ls", "md5sum", "mkdir", "mkfifo", "mktemp", "mv", "nl",
-    "nproc", "od", "paste", "printf", "pwd", "readlink", "realpath", "rm", "rmdir", "sdiff", "sed", "seq", "sh",
-    "sha256sum", "sleep", "sort", "split", "stat", "tail", "tar", "tee", "test", "touch", "tr", "true", "truncate",
-    "uname", "uniq", "wc", "xargs", "zcat",
+    "[",
+    "arch",
+    "awk",
+    "b2sum",
+    "base32",
+    "base64",
+    "basename",
+    "basenc",
+    "bash",
+    "cat",
+    "chgrp",
+    "chmod",
+    "chown",
+    "cksum",
+    "cmp",
+    "comm",
+    "cp",
+    "csplit",
+    "cut",
+    "date",
+    "dd",
+    "df",
+    "diff",
+    "diff3",
+    "dir",
+    "dirname",
+    "du",
+    "echo",
+    "egrep",
+    "env",
+    "expand",
+    "expr",
+    "factor",
+    "false",
+    "fgrep",
+    "find",
+    "fmt",
+    "fold",
+    "grep",
+    "gunzip",
+    "gzip",
+    "head",
+    "hostname",
+    "id",
+    "install",
+    "join",
+    "link",
+    "ln",
+    "ls",
+    "md5sum",
+    "mkdir",
+    "mkfifo",
+    "mktemp",
+    "mv",
+    "nl",
+    "nproc",
+    "od",
+    "paste",
+    "printf",
+    "pwd",
+    "readlink",
+    "realpath",
+    "rm",
+    "rmdir",
+    "sdiff",
+    "sed",
+    "seq",
+    "sh",
+    "sha256sum",
+    "sleep",
+    "sort",
+    "split",
+    "stat",
+    "tail",
+    "tar",
+    "tee",
+    "test",
+    "touch",
+    "tr",
+    "true",
+    "truncate",
+    "uname",
+    "uniq",
+    "wc",
+    "xargs",
+    "zcat",
 ];
 
 /// Finds the base, and the stamps that the answer rests on.
@@ -60,16 +139,28 @@ fn packaged(packages: &Packages<'_>, essential: &BTreeSet<usize>) -> Runtime {
     }
 }
 
-fn listed(machine: &Machine, snapshot: &mut Snapshot, witnesses: &mut Witnesses) -> Result<Runtime, InputError> {
+fn listed(
+    machine: &Machine,
+    snapshot: &mut Snapshot,
+    witnesses: &mut Witnesses,
+) -> Result<Runtime, InputError> {
     let (mut programs, mut encoder) = (BTreeMap::new(), Encoder::new());
     for name in NAMES {
         let Some((found, resolved)) = machine.find(name, OsStr::new(PATH)) else {
-            let absent = PATH.split(':').map(|directory| format!("{directory}/{name}"));
-            witnesses.extend(absent.map(|path| { let stamp = machine.stamp(&path); (path, stamp) }));
+            let absent = PATH
+                .split(':')
+                .map(|directory| format!("{directory}/{name}"));
+            witnesses.extend(absent.map(|path| {
+                let stamp = machine.stamp(&path);
+                (path, stamp)
+            }));
             continue;
         };
         let target = resolved.target().to_owned();
-        witnesses.extend([found, target.clone()].map(|path| { let stamp = machine.stamp(&path); (path, stamp) }));
+        witnesses.extend([found, target.clone()].map(|path| {
+            let stamp = machine.stamp(&path);
+            (path, stamp)
+        }));
         let digest = machine.digest(&target, snapshot)?;
         encoder.text(name).digest(&digest);
         programs.insert(name.to_owned(), target);

@@ -30,12 +30,17 @@ pub(super) enum ContentError {
 }
 
 /// Hashes the file at `path`, from `directory`.
-pub(super) fn hash(directory: impl AsFd, path: impl Arg + Copy) -> Result<(Stamp, Object), ContentError> {
+pub(super) fn hash(
+    directory: impl AsFd,
+    path: impl Arg + Copy,
+) -> Result<(Stamp, Object), ContentError> {
     let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
     for _ in 0..ATTEMPTS {
         let file = match rustix::fs::openat(directory.as_fd(), path, flags, Mode::empty()) {
             Ok(file) => file,
-            Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP | Errno::NXIO) => return Err(ContentError::Moved),
+            Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP | Errno::NXIO) => {
+                return Err(ContentError::Moved);
+            }
             Err(error) => return Err(ContentError::Read(error.into())),
         };
         let before = rustix::fs::fstat(&file).map_err(|error| ContentError::Read(error.into()))?;
@@ -43,7 +48,8 @@ pub(super) fn hash(directory: impl AsFd, path: impl Arg + Copy) -> Result<(Stamp
             return Err(ContentError::Moved);
         }
         let stamp = Stamp::new(&before);
-        let (digest, size) = read(&file, stamp.size).map_err(|error| ContentError::Read(error.into()))?;
+        let (digest, size) =
+            read(&file, stamp.size).map_err(|error| ContentError::Read(error.into()))?;
         let after = rustix::fs::fstat(&file).map_err(|error| ContentError::Read(error.into()))?;
         if Stamp::new(&after) == stamp && size == stamp.size {
             return Ok((stamp, Object { digest, size }));

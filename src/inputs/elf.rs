@@ -1,7 +1,9 @@
 //! What a program says about the files it is started with: the loader and the shared libraries of an ELF file,
 //! or the interpreter line of a script. Pure: bytes in, names out; damaged bytes name nothing.
 
-use object::elf::{DT_NEEDED, DT_RPATH, DT_RUNPATH, DT_STRSZ, DT_STRTAB, FileHeader32, FileHeader64};
+use object::elf::{
+    DT_NEEDED, DT_RPATH, DT_RUNPATH, DT_STRSZ, DT_STRTAB, FileHeader32, FileHeader64,
+};
 use object::read::StringTable;
 use object::read::elf::{Dyn, FileHeader, ProgramHeader};
 use object::{Endianness, FileKind};
@@ -37,19 +39,39 @@ fn read<E: FileHeader<Endian = Endianness>>(bytes: &[u8]) -> Option<Linkage> {
     let header = E::parse(bytes).ok()?;
     let endian = header.endian().ok()?;
     let headers = header.program_headers(endian, bytes).ok()?;
-    let mut linkage = Linkage { sort: Sort(header.is_type_64(), header.e_machine(endian)), ..Linkage::default() };
-    let interpreter = headers.iter().find_map(|header| header.interpreter(endian, bytes).ok()?);
+    let mut linkage = Linkage {
+        sort: Sort(header.is_type_64(), header.e_machine(endian)),
+        ..Linkage::default()
+    };
+    let interpreter = headers
+        .iter()
+        .find_map(|header| header.interpreter(endian, bytes).ok()?);
     linkage.interpreter = interpreter.and_then(text);
-    let Some(entries) = headers.iter().find_map(|header| header.dynamic(endian, bytes).ok()?) else {
+    let Some(entries) = headers
+        .iter()
+        .find_map(|header| header.dynamic(endian, bytes).ok()?)
+    else {
         return Some(linkage);
     };
-    let value = |tag| entries.iter().find(|entry| entry.tag32(endian) == Some(tag)).map(|entry| entry.d_val(endian).into());
-    let (Some(address), Some(size)) = (value(DT_STRTAB), value(DT_STRSZ)) else { return Some(linkage) };
-    let load = headers.iter().filter(|header| header.p_type(endian) == object::elf::PT_LOAD);
-    let strings = load.filter_map(|header| header.data_range(endian, bytes, address, size).ok()?).next()?;
+    let value = |tag| {
+        entries
+            .iter()
+            .find(|entry| entry.tag32(endian) == Some(tag))
+            .map(|entry| entry.d_val(endian).into())
+    };
+    let (Some(address), Some(size)) = (value(DT_STRTAB), value(DT_STRSZ)) else {
+        return Some(linkage);
+    };
+    let mut load = headers
+        .iter()
+        .filter(|header| header.p_type(endian) == object::elf::PT_LOAD);
+    let strings =
+        load.find_map(|header| header.data_range(endian, bytes, address, size).ok()?)?;
     let strings = StringTable::new(strings, 0, strings.len() as u64);
     for entry in entries {
-        let Some(text) = entry.string(endian, strings).ok().and_then(text) else { continue };
+        let Some(text) = entry.string(endian, strings).ok().and_then(text) else {
+            continue;
+        };
         match entry.tag32(endian) {
             Some(DT_NEEDED) => linkage.needed.push(text),
             Some(DT_RPATH) => linkage.rpath.extend(text.split(':').map(str::to_owned)),
@@ -83,21 +105,34 @@ pub(super) enum Interpreter {
 
 /// Returns what the first line of `bytes` says, if it is an interpreter line with an absolute path.
 pub(super) fn interpreter(bytes: &[u8]) -> Option<Interpreter> {
-    let line = bytes.strip_prefix(b"#!")?.split(|byte| *byte == b'\n').next()?;
+    let line = bytes
+        .strip_prefix(b"#!")?
+        .split(|byte| *byte == b'\n')
+        .next()?;
     let mut words = std::str::from_utf8(line).ok()?.split_ascii_whitespace();
-    let path = words.next().filter(|path| path.starts_with('/'))?.to_owned();
+    let path = words
+        .next()
+        .filter(|path| path.starts_with('/'))?
+        .to_owned();
     if !path.ends_with("/env") {
         return Some(Interpreter::At(path));
     }
     let name = words.find(|word| !word.starts_with('-') && !word.contains('='));
     Some(match name {
         Some(name) if name.starts_with('/') => Interpreter::At(name.to_owned()),
-        Some(name) => Interpreter::OnPath { env: path, name: name.to_owned() },
+        Some(name) => Interpreter::OnPath {
+            env: path,
+            name: name.to_owned(),
+        },
         None => Interpreter::At(path),
     })
 }
 
 #[cfg(test)]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "effects: reads this test's own program"
+)]
 mod tests {
     use super::*;
 
@@ -105,11 +140,19 @@ mod tests {
     #[test]
     fn interpreter_lines_are_read_as_the_kernel_does() {
         let at = |path: &str| Some(Interpreter::At(path.to_owned()));
-        let env = |name: &str| Some(Interpreter::OnPath { env: "/usr/bin/env".to_owned(), name: name.to_owned() });
+        let env = |name: &str| {
+            Some(Interpreter::OnPath {
+                env: "/usr/bin/env".to_owned(),
+                name: name.to_owned(),
+            })
+        };
         assert_eq!(interpreter(b"#!/bin/sh -e\nx"), at("/bin/sh"));
         assert_eq!(interpreter(b"#! /bin/sh"), at("/bin/sh"));
         assert_eq!(interpreter(b"#!/usr/bin/env python3\n"), env("python3"));
-        assert_eq!(interpreter(b"#!/usr/bin/env -S A=1 node --x\n"), env("node"));
+        assert_eq!(
+            interpreter(b"#!/usr/bin/env -S A=1 node --x\n"),
+            env("node")
+        );
         assert_eq!(interpreter(b"#!sh\n"), None);
         assert_eq!(interpreter(b"echo"), None);
         assert_eq!(interpreter(b"#!\n"), None);

@@ -30,10 +30,16 @@ pub fn expand(
     for glob in globs {
         let pattern = matchers
             .pattern(glob.trim_end_matches('/'))
-            .map_err(|source| InputError::Glob { glob: glob.clone(), source })?;
+            .map_err(|source| InputError::Glob {
+                glob: glob.clone(),
+                source,
+            })?;
         patterns.insert(glob.clone(), pattern);
     }
-    let excluded: BTreeSet<String> = excluded.iter().map(|path| path.trim_end_matches('/').to_owned()).collect();
+    let excluded: BTreeSet<String> = excluded
+        .iter()
+        .map(|path| path.trim_end_matches('/').to_owned())
+        .collect();
     let directory = open(project)?;
     let listing = list(&directory, patterns.values(), &excluded)?;
     let mut expanded = BTreeMap::new();
@@ -42,18 +48,27 @@ pub fn expand(
             Match::Files => Kind::File,
             Match::Directories => Kind::Directory,
         };
-        let named = listing.find(pattern.prefix()).map(|index| &listing.entries[index]);
+        let named = listing
+            .find(pattern.prefix())
+            .map(|index| &listing.entries[index]);
         let chosen: Vec<&Entry> = match &pattern {
-            Pattern::Literal(_) => named.into_iter().filter(|entry| entry.kind == kind).collect(),
+            Pattern::Literal(_) => named
+                .into_iter()
+                .filter(|entry| entry.kind == kind)
+                .collect(),
             Pattern::Tree { .. } | Pattern::Glob { .. } => {
                 let below = listing.entries[listing.below(pattern.prefix())].iter();
-                below.filter(|entry| entry.kind == kind && pattern.matches(&entry.path)).collect()
+                below
+                    .filter(|entry| entry.kind == kind && pattern.matches(&entry.path))
+                    .collect()
             }
         };
         let mut paths = Vec::new();
         for entry in chosen {
             if !entry.utf8 {
-                return Err(InputError::Name { path: entry.path.clone() });
+                return Err(InputError::Name {
+                    path: entry.path.clone(),
+                });
             }
             paths.push(entry.path.clone());
         }

@@ -22,7 +22,10 @@ impl FingerprintKey {
     /// Returns the key of the store at `store`; with `create`, makes it if it is not there.
     pub fn load(store: &Path, create: bool) -> Result<Option<Self>, InputError> {
         let path = store.join(FILE);
-        let failed = |source| InputError::Fingerprint { path: path.clone(), source };
+        let failed = |source| InputError::Fingerprint {
+            path: path.clone(),
+            source,
+        };
         match read(&path) {
             Ok(key) => return Ok(Some(Self(key))),
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(failed(error)),
@@ -55,7 +58,12 @@ fn make(path: &Path) -> io::Result<()> {
         return Err(io::ErrorKind::UnexpectedEof.into());
     }
     let temporary = path.with_extension(format!("tmp{}", std::process::id()));
-    let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&temporary)?;
+    let mut file = OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .mode(0o600)
+        .open(&temporary)?;
     file.write_all(&key)?;
     file.sync_all()?;
     let linked = std::fs::hard_link(&temporary, path);

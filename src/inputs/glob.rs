@@ -53,17 +53,24 @@ impl Matchers {
         if rest == "**" {
             return Ok(Pattern::Tree { prefix });
         }
-        let depth = if rest.contains("**") { WHOLE } else { rest.matches('/').count() + 1 };
-        let matcher = match self.0.get(rest) {
-            Some(matcher) => Arc::clone(matcher),
-            None => {
-                let glob = GlobBuilder::new(rest).literal_separator(true).build()?;
-                let matcher = Arc::new(glob.compile_matcher());
-                self.0.insert(rest.to_owned(), Arc::clone(&matcher));
-                matcher
-            }
+        let depth = if rest.contains("**") {
+            WHOLE
+        } else {
+            rest.matches('/').count() + 1
         };
-        Ok(Pattern::Glob { prefix, rest: matcher, depth })
+        let matcher = if let Some(matcher) = self.0.get(rest) {
+            Arc::clone(matcher)
+        } else {
+            let glob = GlobBuilder::new(rest).literal_separator(true).build()?;
+            let matcher = Arc::new(glob.compile_matcher());
+            self.0.insert(rest.to_owned(), Arc::clone(&matcher));
+            matcher
+        };
+        Ok(Pattern::Glob {
+            prefix,
+            rest: matcher,
+            depth,
+        })
     }
 }
 
@@ -82,7 +89,11 @@ pub(super) fn below<'a>(path: &'a str, ancestor: &str) -> Option<&'a str> {
         return Some(path);
     }
     let rest = path.strip_prefix(ancestor)?;
-    if rest.is_empty() { Some(rest) } else { rest.strip_prefix('/') }
+    if rest.is_empty() {
+        Some(rest)
+    } else {
+        rest.strip_prefix('/')
+    }
 }
 
 impl Pattern {
@@ -115,9 +126,16 @@ impl Pattern {
 
     /// Returns whether `path` or a directory above it is matched: what an excluding pattern takes away.
     pub(super) fn excludes(&self, path: &str) -> bool {
-        let Self::Glob { prefix, rest, .. } = self else { return self.matches(path) };
-        let Some(path) = below(path, prefix).filter(|path| !path.is_empty()) else { return false };
-        rest.is_match(path) || path.match_indices('/').any(|(slash, _)| rest.is_match(&path[..slash]))
+        let Self::Glob { prefix, rest, .. } = self else {
+            return self.matches(path);
+        };
+        let Some(path) = below(path, prefix).filter(|path| !path.is_empty()) else {
+            return false;
+        };
+        rest.is_match(path)
+            || path
+                .match_indices('/')
+                .any(|(slash, _)| rest.is_match(&path[..slash]))
     }
 }
 

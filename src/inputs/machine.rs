@@ -1,7 +1,10 @@
 //! `Machine`: the file system that tools come from, seen from its root, and how a name becomes a program.
 //! Paths are texts from that root; a name that is not UTF-8 is no program. Runs nothing.
 
-#![expect(clippy::disallowed_methods, reason = "effects: reads programs and the links to them")]
+#![expect(
+    clippy::disallowed_methods,
+    reason = "effects: reads programs and the links to them"
+)]
 
 use std::ffi::OsStr;
 use std::fs;
@@ -51,7 +54,9 @@ impl Machine {
 
     /// Returns the machine whose root is at `root`.
     pub(super) fn at(root: &Path) -> Self {
-        Self { root: root.to_owned() }
+        Self {
+            root: root.to_owned(),
+        }
     }
 
     /// Returns where `path` really is.
@@ -75,13 +80,21 @@ impl Machine {
 
     /// Returns the digest of a file, remembered or read.
     pub(super) fn digest(&self, path: &str, snapshot: &mut Snapshot) -> Result<Digest, InputError> {
-        if let Some(digest) = self.stamp(path).and_then(|stamp| snapshot.digest(path, &stamp)) {
+        if let Some(digest) = self
+            .stamp(path)
+            .and_then(|stamp| snapshot.digest(path, &stamp))
+        {
             return Ok(digest);
         }
         snapshot.ask_time();
         let (stamp, object) = hash(CWD, &*self.place(path)).map_err(|error| match error {
-            ContentError::Moved | ContentError::Unstable => InputError::Unstable { path: path.into() },
-            ContentError::Read(source) => InputError::Read { path: path.into(), source },
+            ContentError::Moved | ContentError::Unstable => {
+                InputError::Unstable { path: path.into() }
+            }
+            ContentError::Read(source) => InputError::Read {
+                path: path.into(),
+                source,
+            },
         })?;
         snapshot.learn(path, stamp, object.digest);
         Ok(object.digest)
@@ -89,8 +102,12 @@ impl Machine {
 
     /// Returns the names in a directory, sorted; none if it cannot be read.
     pub(super) fn names(&self, directory: &str) -> Vec<String> {
-        let Ok(entries) = fs::read_dir(self.place(directory)) else { return Vec::new() };
-        let mut names: Vec<String> = entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok()).collect();
+        let Ok(entries) = fs::read_dir(self.place(directory)) else {
+            return Vec::new();
+        };
+        let mut names: Vec<String> = entries
+            .filter_map(|entry| entry.ok()?.file_name().into_string().ok())
+            .collect();
         names.sort();
         names
     }
@@ -104,7 +121,12 @@ impl Machine {
                 done.pop();
                 continue;
             }
-            let here = format!("/{}", [done.as_slice(), &[part.clone()]].concat().join("/"));
+            let here = format!(
+                "/{}",
+                [done.as_slice(), std::slice::from_ref(&part)]
+                    .concat()
+                    .join("/")
+            );
             let stat = self.stat(&here)?;
             let kind = FileType::from_raw_mode(stat.st_mode);
             let last = todo.is_empty();
@@ -115,7 +137,11 @@ impl Machine {
                 done.push(part);
                 if last {
                     let file = kind == FileType::RegularFile;
-                    return Some(Resolved { chain, executable: file && stat.st_mode & 0o111 != 0, file });
+                    return Some(Resolved {
+                        chain,
+                        executable: file && stat.st_mode & 0o111 != 0,
+                        file,
+                    });
                 }
                 continue;
             }
@@ -136,8 +162,10 @@ impl Machine {
     /// Returns the first program called `name` in the absolute directories of `path`, and what it leads to.
     pub(super) fn find(&self, name: &str, path: &OsStr) -> Option<(String, Resolved)> {
         directories(path).find_map(|directory| {
-            let candidate = format!("{}/{name}", directory.trim_end_matches('/'));
-            let resolved = self.resolve(&candidate).filter(|resolved| resolved.executable)?;
+            let candidate = candidate(&directory, name);
+            let resolved = self
+                .resolve(&candidate)
+                .filter(|resolved| resolved.executable)?;
             Some((candidate, resolved))
         })
     }
@@ -146,10 +174,21 @@ impl Machine {
 /// Returns the absolute directories of a PATH; a relative one would make the answer depend on where we stand.
 pub(super) fn directories(path: &OsStr) -> impl Iterator<Item = String> {
     let directories: Vec<_> = std::env::split_paths(path).collect();
-    directories.into_iter().filter(|path| path.is_absolute()).filter_map(|path| path.to_str().map(str::to_owned))
+    directories
+        .into_iter()
+        .filter(|path| path.is_absolute())
+        .filter_map(|path| path.to_str().map(str::to_owned))
+}
+
+/// Returns the path of `name` in `directory`.
+pub(super) fn candidate(directory: &str, name: &str) -> String {
+    format!("{}/{name}", directory.trim_end_matches('/'))
 }
 
 /// Returns the parts of `path`, the last first.
 fn parts(path: &str) -> Vec<String> {
-    path.rsplit('/').filter(|part| !part.is_empty() && *part != ".").map(str::to_owned).collect()
+    path.rsplit('/')
+        .filter(|part| !part.is_empty() && *part != ".")
+        .map(str::to_owned)
+        .collect()
 }

@@ -12,8 +12,8 @@ use stagecraft_store::Encoder;
 
 use super::InputError;
 use super::machine::{Machine, Resolved};
-pub(super) use status::Package;
 use status::Alternatives;
+pub(super) use status::Package;
 
 pub(super) const STATUS: &str = "/var/lib/dpkg/status";
 pub(super) const DIVERSIONS: &str = "/var/lib/dpkg/diversions";
@@ -47,11 +47,17 @@ impl<'m> Packages<'m> {
         let status = match machine.read(STATUS) {
             Ok(status) => status,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-            Err(source) => return Err(InputError::Read { path: STATUS.into(), source }),
+            Err(source) => {
+                return Err(InputError::Read {
+                    path: STATUS.into(),
+                    source,
+                });
+            }
         };
         let mut installed = status::parse(&String::from_utf8_lossy(&status));
         installed.sort_by(|a, b| (&a.name, &a.architecture).cmp(&(&b.name, &b.architecture)));
-        let (mut names, mut provided) = (BTreeMap::<_, Vec<_>>::new(), BTreeMap::<_, Vec<_>>::new());
+        let (mut names, mut provided) =
+            (BTreeMap::<_, Vec<_>>::new(), BTreeMap::<_, Vec<_>>::new());
         for (index, package) in installed.iter().enumerate() {
             names.entry(package.name.clone()).or_default().push(index);
             for name in &package.provides {
@@ -60,7 +66,14 @@ impl<'m> Packages<'m> {
         }
         let diversions = machine.read(DIVERSIONS).unwrap_or_default();
         let diversions = parse_diversions(&String::from_utf8_lossy(&diversions));
-        Ok(Some(Self { machine, installed, names, provided, diversions, lists: OnceCell::new() }))
+        Ok(Some(Self {
+            machine,
+            installed,
+            names,
+            provided,
+            diversions,
+            lists: OnceCell::new(),
+        }))
     }
 
     /// Returns the package at `index`.
@@ -70,7 +83,9 @@ impl<'m> Packages<'m> {
 
     /// Returns the packages that no machine does without.
     pub(super) fn essential(&self) -> BTreeSet<usize> {
-        (0..self.installed.len()).filter(|index| self.installed[*index].essential).collect()
+        (0..self.installed.len())
+            .filter(|index| self.installed[*index].essential)
+            .collect()
     }
 
     /// Returns the owner of each path of `resolved`'s chain that has one, in the chain's order;
@@ -82,13 +97,24 @@ impl<'m> Packages<'m> {
             let (path, by) = self.listed_as(path);
             match by {
                 Some(name) => owners[position] = self.names.get(name).map(|indices| indices[0]),
-                None => wanted.extend(aliases(path).into_iter().map(|alias| (alias.into_bytes(), position))),
+                None => wanted.extend(
+                    aliases(path)
+                        .into_iter()
+                        .map(|alias| (alias.into_bytes(), position)),
+                ),
             }
         }
-        let found: Vec<(usize, usize)> = self.lists().par_iter().enumerate().flat_map_iter(|(index, list)| {
-            let lines = list.split(|byte| *byte == b'\n');
-            lines.filter_map(|line| wanted.get(line).map(|position| (*position, index))).collect::<Vec<_>>()
-        }).collect();
+        let found: Vec<(usize, usize)> = self
+            .lists()
+            .par_iter()
+            .enumerate()
+            .flat_map_iter(|(index, list)| {
+                let lines = list.split(|byte| *byte == b'\n');
+                lines
+                    .filter_map(|line| wanted.get(line).map(|position| (*position, index)))
+                    .collect::<Vec<_>>()
+            })
+            .collect();
         // The first package in order wins where two list one path.
         for (position, index) in found.into_iter().rev() {
             owners[position] = Some(index);
@@ -114,11 +140,18 @@ impl<'m> Packages<'m> {
     }
 
     /// Returns `tools`, what they recommend, `libraries`, and all that these depend on.
-    pub(super) fn closure(&self, tools: &BTreeSet<usize>, libraries: &BTreeSet<usize>) -> BTreeSet<usize> {
+    pub(super) fn closure(
+        &self,
+        tools: &BTreeSet<usize>,
+        libraries: &BTreeSet<usize>,
+    ) -> BTreeSet<usize> {
         let mut closure: BTreeSet<usize> = tools.union(libraries).copied().collect();
         let mut queue: VecDeque<usize> = closure.iter().copied().collect();
         let mut reach = |from: usize, needs: &[Alternatives], queue: &mut VecDeque<usize>| {
-            for index in needs.iter().filter_map(|names| self.first_installed(names, from)) {
+            for index in needs
+                .iter()
+                .filter_map(|names| self.first_installed(names, from))
+            {
                 if closure.insert(index) {
                     queue.push_back(index);
                 }
@@ -137,10 +170,17 @@ impl<'m> Packages<'m> {
     fn first_installed(&self, names: &[String], of: usize) -> Option<usize> {
         let architecture = &self.installed[of].architecture;
         let pick = |candidates: &Vec<usize>| {
-            let same = candidates.iter().find(|index| self.installed[**index].architecture == *architecture);
+            let same = candidates
+                .iter()
+                .find(|index| self.installed[**index].architecture == *architecture);
             same.or(candidates.first()).copied()
         };
-        names.iter().find_map(|name| self.names.get(name).or_else(|| self.provided.get(name)).and_then(pick))
+        names.iter().find_map(|name| {
+            self.names
+                .get(name)
+                .or_else(|| self.provided.get(name))
+                .and_then(pick)
+        })
     }
 
     /// Writes what identifies `packages`: name, version and architecture of each, sorted.
@@ -154,18 +194,30 @@ impl<'m> Packages<'m> {
     }
 
     /// Returns the programs of `packages` by name, links and alternatives resolved, and where below `/opt` they have files.
-    pub(super) fn programs(&self, packages: &BTreeSet<usize>) -> (BTreeMap<String, String>, BTreeSet<String>) {
+    pub(super) fn programs(
+        &self,
+        packages: &BTreeSet<usize>,
+    ) -> (BTreeMap<String, String>, BTreeSet<String>) {
         let (mut programs, mut optional) = (BTreeMap::new(), BTreeSet::new());
         for index in packages {
             for line in String::from_utf8_lossy(&self.lists()[*index]).lines() {
                 if let Some(below) = line.strip_prefix("/opt/") {
-                    optional.insert(format!("/opt/{}", below.split('/').next().unwrap_or_default()));
+                    optional.insert(format!(
+                        "/opt/{}",
+                        below.split('/').next().unwrap_or_default()
+                    ));
                 }
-                let Some((directory, name)) = line.rsplit_once('/') else { continue };
+                let Some((directory, name)) = line.rsplit_once('/') else {
+                    continue;
+                };
                 if !PROGRAM_DIRECTORIES.contains(&directory) || programs.contains_key(name) {
                     continue;
                 }
-                if let Some(resolved) = self.machine.resolve(line).filter(|resolved| resolved.executable) {
+                if let Some(resolved) = self
+                    .machine
+                    .resolve(line)
+                    .filter(|resolved| resolved.executable)
+                {
                     programs.insert(name.to_owned(), resolved.target().to_owned());
                 }
             }
@@ -173,10 +225,18 @@ impl<'m> Packages<'m> {
         let targets: BTreeSet<String> = programs.values().cloned().collect();
         for name in self.machine.names(ALTERNATIVES) {
             let entry = format!("{ALTERNATIVES}/{name}");
-            let path = PROGRAM_DIRECTORIES.iter().map(|directory| format!("{directory}/{name}"));
-            let resolved = path.filter_map(|path| self.machine.resolve(&path)).find(|found| found.chain.contains(&entry));
-            if let Some(resolved) = resolved.filter(|found| found.executable && targets.contains(found.target())) {
-                programs.entry(name).or_insert_with(|| resolved.target().to_owned());
+            let path = PROGRAM_DIRECTORIES
+                .iter()
+                .map(|directory| format!("{directory}/{name}"));
+            let resolved = path
+                .filter_map(|path| self.machine.resolve(&path))
+                .find(|found| found.chain.contains(&entry));
+            if let Some(resolved) =
+                resolved.filter(|found| found.executable && targets.contains(found.target()))
+            {
+                programs
+                    .entry(name)
+                    .or_insert_with(|| resolved.target().to_owned());
             }
         }
         (programs, optional)
@@ -188,7 +248,10 @@ impl<'m> Packages<'m> {
             let read = |package: &Package| {
                 let plain = format!("{INFO}/{}.list", package.name);
                 let qualified = format!("{INFO}/{}:{}.list", package.name, package.architecture);
-                machine.read(&qualified).or_else(|_| machine.read(&plain)).unwrap_or_default()
+                machine
+                    .read(&qualified)
+                    .or_else(|_| machine.read(&plain))
+                    .unwrap_or_default()
             };
             self.installed.par_iter().map(read).collect()
         })
@@ -219,6 +282,3 @@ fn parse_diversions(text: &str) -> Vec<Diversion> {
     };
     records.map(diversion).collect()
 }
-
-#[cfg(test)]
-mod tests_pending {}

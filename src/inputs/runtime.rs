@@ -36,7 +36,8 @@ impl Runtime {
         let runtime = Self {
             identity: decoder.digest()?,
             description: decoder.text()?.to_owned(),
-            programs: decoder.list(|decoder| Ok((decoder.text()?.to_owned(), decoder.text()?.to_owned())))?,
+            programs: decoder
+                .list(|decoder| Ok((decoder.text()?.to_owned(), decoder.text()?.to_owned())))?,
             files: decoder.list(|decoder| Ok(decoder.text()?.to_owned()))?,
         };
         decoder.finish()?;

@@ -5,9 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use rayon::prelude::*;
 
+use super::InputError;
 use super::glob::{Matchers, NEVER, Pattern, below};
 use super::walk::{Entry, Kind, Listing};
-use super::InputError;
 use crate::config::{Diagnostic, InputPattern, Spanned};
 
 /// Patterns in file order, each with whether it excludes; what operations with equal inputs share.
@@ -15,7 +15,10 @@ pub(super) type Key<'a> = Vec<(&'a str, bool)>;
 
 /// Returns the key of an operation's `inputs`.
 pub(super) fn key(inputs: &[Spanned<InputPattern>]) -> Key<'_> {
-    inputs.iter().map(|input| (input.value.glob.as_str(), input.value.excludes)).collect()
+    inputs
+        .iter()
+        .map(|input| (input.value.glob.as_str(), input.value.excludes))
+        .collect()
 }
 
 /// The distinct patterns of all operations.
@@ -37,11 +40,18 @@ impl<'a> Patterns<'a> {
     pub(super) fn new(inputs: impl Iterator<Item = &'a InputPattern>) -> Result<Self, InputError> {
         let (mut matchers, mut patterns) = (Matchers::default(), Self::default());
         for input in inputs {
-            let side = if input.excludes { &mut patterns.excluding } else { &mut patterns.including };
+            let side = if input.excludes {
+                &mut patterns.excluding
+            } else {
+                &mut patterns.including
+            };
             if !side.contains_key(input.glob.as_str()) {
                 let pattern = matchers
                     .pattern(&input.glob)
-                    .map_err(|source| InputError::Glob { glob: input.glob.clone(), source })?;
+                    .map_err(|source| InputError::Glob {
+                        glob: input.glob.clone(),
+                        source,
+                    })?;
                 side.insert(&input.glob, pattern);
             }
         }
@@ -56,8 +66,14 @@ impl<'a> Patterns<'a> {
     /// Matches every including pattern against `listing`.
     pub(super) fn matches(&'a self, listing: &'a Listing) -> Matches<'a> {
         let including: Vec<_> = self.including.iter().collect();
-        let found = including.par_iter().map(|(text, pattern)| (**text, find(pattern, listing)));
-        Matches { patterns: self, listing, found: found.collect() }
+        let found = including
+            .par_iter()
+            .map(|(text, pattern)| (**text, find(pattern, listing)));
+        Matches {
+            patterns: self,
+            listing,
+            found: found.collect(),
+        }
     }
 }
 
@@ -68,8 +84,14 @@ fn find(pattern: &Pattern, listing: &Listing) -> Vec<u32> {
     };
     // Equal paths stand side by side: a directory and the note that it cannot be read.
     if let Some(index) = listing.find(pattern.prefix()) {
-        for index in [index.checked_sub(1), Some(index), Some(index + 1)].into_iter().flatten() {
-            let entry = listing.entries.get(index).filter(|entry| entry.path == pattern.prefix());
+        for index in [index.checked_sub(1), Some(index), Some(index + 1)]
+            .into_iter()
+            .flatten()
+        {
+            let entry = listing
+                .entries
+                .get(index)
+                .filter(|entry| entry.path == pattern.prefix());
             if entry.is_some_and(|entry| chooses(pattern, entry)) {
                 add(index);
             }
@@ -89,7 +111,9 @@ fn chooses(pattern: &Pattern, entry: &Entry) -> bool {
         Kind::Directory => false,
         Kind::Unreadable(_) => {
             let rest = below(&entry.path, pattern.prefix());
-            rest.is_some_and(|rest| rest.split('/').filter(|part| !part.is_empty()).count() < pattern.depth())
+            rest.is_some_and(|rest| {
+                rest.split('/').filter(|part| !part.is_empty()).count() < pattern.depth()
+            })
         }
         Kind::File | Kind::Symlink | Kind::Special(_) => pattern.matches(&entry.path),
     }
@@ -115,29 +139,55 @@ impl Matches<'_> {
     }
 
     /// Returns the last including pattern of `inputs` that chooses the entry at `index`.
-    pub(super) fn site<'i>(&self, inputs: &'i [Spanned<InputPattern>], index: u32) -> Option<&'i Spanned<InputPattern>> {
-        inputs.iter().rev().filter(|input| !input.value.excludes).find(|input| {
-            self.found[input.value.glob.as_str()].binary_search(&index).is_ok()
-        })
+    pub(super) fn site<'i>(
+        &self,
+        inputs: &'i [Spanned<InputPattern>],
+        index: u32,
+    ) -> Option<&'i Spanned<InputPattern>> {
+        inputs
+            .iter()
+            .rev()
+            .filter(|input| !input.value.excludes)
+            .find(|input| {
+                self.found[input.value.glob.as_str()]
+                    .binary_search(&index)
+                    .is_ok()
+            })
     }
 
     /// Returns what is wrong with those of `inputs` that match nothing: a fault for a literal, a warning for a glob.
-    pub(super) fn judge<'i>(&self, inputs: &'i [Spanned<InputPattern>], excluded: &BTreeSet<String>) -> Verdict<'i> {
+    pub(super) fn judge<'i>(
+        &self,
+        inputs: &'i [Spanned<InputPattern>],
+        excluded: &BTreeSet<String>,
+    ) -> Verdict<'i> {
         let mut verdict = Verdict::default();
         for input in inputs.iter().filter(|input| !input.value.excludes) {
             let glob = input.value.glob.as_str();
             if !self.found[glob].is_empty() {
                 continue;
             }
-            let fault = |message| Diagnostic { at: input.at.clone(), message, hint: None };
+            let fault = |message| Diagnostic {
+                at: input.at.clone(),
+                message,
+                hint: None,
+            };
             if !input.value.is_literal() {
-                verdict.warnings.push(fault(format!("`{glob}` matches nothing")));
+                verdict
+                    .warnings
+                    .push(fault(format!("`{glob}` matches nothing")));
             } else if self.listing.find(glob).is_some() {
-                verdict.warnings.push(fault(format!("directory `{glob}` holds no file")));
+                verdict
+                    .warnings
+                    .push(fault(format!("directory `{glob}` holds no file")));
             } else if let Some(reason) = self.barred(glob, excluded) {
-                verdict.faults.push(fault(format!("`{glob}` is never an input: {reason}")));
+                verdict
+                    .faults
+                    .push(fault(format!("`{glob}` is never an input: {reason}")));
             } else {
-                verdict.missing.push((fault(format!("`{glob}` does not exist")), glob));
+                verdict
+                    .missing
+                    .push((fault(format!("`{glob}` does not exist")), glob));
             }
         }
         verdict
@@ -152,9 +202,13 @@ impl Matches<'_> {
             return Some(format!("an environment deploys to `{target}`"));
         }
         let above = path.match_indices('/').map(|(slash, _)| &path[..slash]);
-        above.filter_map(|path| self.listing.find(path)).map(|index| &self.listing.entries[index]).find_map(|entry| {
-            (entry.kind == Kind::Symlink).then(|| format!("`{}` is a symlink, and none is followed", entry.path))
-        })
+        above
+            .filter_map(|path| self.listing.find(path))
+            .map(|index| &self.listing.entries[index])
+            .find_map(|entry| {
+                (entry.kind == Kind::Symlink)
+                    .then(|| format!("`{}` is a symlink, and none is followed", entry.path))
+            })
     }
 }
 
@@ -172,7 +226,11 @@ pub(super) struct Verdict<'i> {
 fn takes_away(pattern: &Pattern, entry: &Entry) -> bool {
     match entry.kind {
         // Whatever it holds would be excluded.
-        Kind::Unreadable(_) => pattern.excludes(&entry.path) || pattern.excludes(&format!("{}/_", entry.path)),
-        Kind::File | Kind::Symlink | Kind::Directory | Kind::Special(_) => pattern.excludes(&entry.path),
+        Kind::Unreadable(_) => {
+            pattern.excludes(&entry.path) || pattern.excludes(&format!("{}/_", entry.path))
+        }
+        Kind::File | Kind::Symlink | Kind::Directory | Kind::Special(_) => {
+            pattern.excludes(&entry.path)
+        }
     }
 }

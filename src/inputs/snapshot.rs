@@ -2,7 +2,10 @@
 //! Only ever a cache: whatever is wrong with the file makes it empty, and it believes no stamp that a later change
 //! of the file could share (`spec/inputs/snapshot.md`).
 
-#![expect(clippy::disallowed_methods, reason = "effects: reads and replaces the snapshot file")]
+#![expect(
+    clippy::disallowed_methods,
+    reason = "effects: reads and replaces the snapshot file"
+)]
 
 mod format;
 
@@ -62,7 +65,11 @@ impl Snapshot {
     pub fn load(project: &Path) -> Self {
         let bytes = fs::read(project.join(DIRECTORY).join(FILE)).unwrap_or_default();
         let table = format::decode(&bytes).unwrap_or_default();
-        Self { project: Some(project.to_owned()), table, ..Self::default() }
+        Self {
+            project: Some(project.to_owned()),
+            table,
+            ..Self::default()
+        }
     }
 
     /// Returns the snapshot of no project: always empty.
@@ -79,7 +86,13 @@ impl Snapshot {
 
     /// Replaces the file in one step, if something was learned and the snapshot is recording.
     pub fn save(&mut self) -> Result<(), InputError> {
-        let Some(project) = self.project.clone().filter(|_| self.recording && self.changed) else { return Ok(()) };
+        let Some(project) = self
+            .project
+            .clone()
+            .filter(|_| self.recording && self.changed)
+        else {
+            return Ok(());
+        };
         self.merge(&project);
         let directory = project.join(DIRECTORY);
         let target = directory.join(FILE);
@@ -90,7 +103,10 @@ impl Snapshot {
         if let Err(source) = written {
             // The temporary file is in nobody's way if it cannot be removed either.
             drop(fs::remove_file(&temporary));
-            return Err(InputError::Save { path: target, source });
+            return Err(InputError::Save {
+                path: target,
+                source,
+            });
         }
         self.changed = false;
         Ok(())
@@ -113,7 +129,11 @@ impl Snapshot {
         if let Some((known, digest)) = self.learned.get(path) {
             return (known == stamp).then_some(*digest);
         }
-        let index = self.table.files.binary_search_by(|(known, ..)| known.as_str().cmp(path)).ok()?;
+        let index = self
+            .table
+            .files
+            .binary_search_by(|(known, ..)| known.as_str().cmp(path))
+            .ok()?;
         let (_, known, digest) = &self.table.files[index];
         (known == stamp).then_some(*digest)
     }
@@ -127,16 +147,32 @@ impl Snapshot {
     }
 
     /// Returns the answer named `name` to `question`, if `stamp` still says of every witness what it said then.
-    pub(super) fn answer(&self, name: &str, question: &[u8], stamp: impl Fn(&str) -> Option<Stamp>) -> Option<&[u8]> {
-        let fact = self.table.facts.get(name).filter(|fact| fact.question == question)?;
-        let holds = fact.witnesses.iter().all(|(path, known)| stamp(path) == *known);
+    pub(super) fn answer(
+        &self,
+        name: &str,
+        question: &[u8],
+        stamp: impl Fn(&str) -> Option<Stamp>,
+    ) -> Option<&[u8]> {
+        let fact = self
+            .table
+            .facts
+            .get(name)
+            .filter(|fact| fact.question == question)?;
+        let holds = fact
+            .witnesses
+            .iter()
+            .all(|(path, known)| stamp(path) == *known);
         holds.then_some(&fact.answer)
     }
 
     /// Remembers an answer, if the stamps of all its witnesses can be believed.
     pub(super) fn conclude(&mut self, name: &str, fact: Fact) {
         let Some(horizon) = self.horizon else { return };
-        let trusted = fact.witnesses.iter().filter_map(|(_, stamp)| stamp.as_ref()).all(|stamp| horizon.trusts(stamp));
+        let trusted = fact
+            .witnesses
+            .iter()
+            .filter_map(|(_, stamp)| stamp.as_ref())
+            .all(|stamp| horizon.trusts(stamp));
         if trusted {
             self.table.facts.insert(name.to_owned(), fact);
             self.changed = true;
@@ -149,7 +185,10 @@ impl Snapshot {
         let fresh: BTreeSet<&str> = learned.keys().map(String::as_str).collect();
         let files = &mut self.table.files;
         files.retain(|(path, ..)| !fresh.contains(path.as_str()));
-        let limit = usize::try_from(self.table.pruned).unwrap_or(usize::MAX).saturating_mul(2).saturating_add(SPARE);
+        let limit = usize::try_from(self.table.pruned)
+            .unwrap_or(usize::MAX)
+            .saturating_mul(2)
+            .saturating_add(SPARE);
         let crowded = files.len() + learned.len() > limit;
         if crowded {
             files.retain(|(path, stamp, _)| {
@@ -158,7 +197,11 @@ impl Snapshot {
                 stat.is_ok_and(|stat| Stamp::new(&stat) == *stamp)
             });
         }
-        files.extend(learned.into_iter().map(|(path, (stamp, digest))| (path, stamp, digest)));
+        files.extend(
+            learned
+                .into_iter()
+                .map(|(path, (stamp, digest))| (path, stamp, digest)),
+        );
         files.sort_by(|a, b| a.0.cmp(&b.0));
         if crowded {
             self.table.pruned = self.table.files.len() as u64;
@@ -175,4 +218,4 @@ fn probe(directory: &Path) -> io::Result<Horizon> {
 }
 
 #[cfg(test)]
-mod tests_pending {}
+pub(super) mod tests;

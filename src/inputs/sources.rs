@@ -1,7 +1,10 @@
 //! The pipeline from patterns to `Sources`: list, choose, digest each chosen file once, share.
 //! A file that is replaced between two of these steps starts the pipeline again, a few times.
 
-#![expect(clippy::disallowed_methods, reason = "effects: looks at the project's own path")]
+#![expect(
+    clippy::disallowed_methods,
+    reason = "effects: looks at the project's own path"
+)]
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
@@ -38,12 +41,24 @@ pub(super) struct Gathered {
 }
 
 /// Digests what the wanted operations' `inputs` match.
-pub(super) fn gather(request: &Request<'_>, snapshot: &mut Snapshot) -> Result<Gathered, InputError> {
+pub(super) fn gather(
+    request: &Request<'_>,
+    snapshot: &mut Snapshot,
+) -> Result<Gathered, InputError> {
     let project = open(request.project)?;
     let excluded = deployed(request.config, request.project);
-    let wanted: Vec<_> =
-        request.config.operations.iter().filter(|(name, _)| request.operations.contains(name)).collect();
-    let patterns = Patterns::new(wanted.iter().flat_map(|(_, operation)| &operation.inputs).map(|input| &input.value))?;
+    let wanted: Vec<_> = request
+        .config
+        .operations
+        .iter()
+        .filter(|(name, _)| request.operations.contains(name))
+        .collect();
+    let patterns = Patterns::new(
+        wanted
+            .iter()
+            .flat_map(|(_, operation)| &operation.inputs)
+            .map(|input| &input.value),
+    )?;
     let mut moved = PathBuf::new();
     for _ in 0..ATTEMPTS {
         let listing = list(&project, patterns.including(), &excluded)?;
@@ -70,25 +85,34 @@ pub(super) fn gather(request: &Request<'_>, snapshot: &mut Snapshot) -> Result<G
 /// Opens the project's directory.
 pub(super) fn open(project: &Path) -> Result<OwnedFd, InputError> {
     let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
-    rustix::fs::open(project, flags, Mode::empty())
-        .map_err(|error| InputError::Read { path: project.to_owned(), source: error.into() })
+    rustix::fs::open(project, flags, Mode::empty()).map_err(|error| InputError::Read {
+        path: project.to_owned(),
+        source: error.into(),
+    })
 }
 
 /// Returns the paths of `directory` environments that lie inside the project.
 fn deployed(config: &Config, project: &Path) -> BTreeSet<String> {
     let canonical = std::fs::canonicalize(project).unwrap_or_else(|_| project.to_owned());
-    let drivers = config.environments.values().filter_map(|environment| match &environment.driver {
-        Driver::Directory(directory) => Some(Path::new(&directory.path)),
-        Driver::Other(_) => None,
-    });
-    drivers.filter_map(|path| inside(path, &[project, &canonical])).collect()
+    let drivers =
+        config
+            .environments
+            .values()
+            .filter_map(|environment| match &environment.driver {
+                Driver::Directory(directory) => Some(Path::new(&directory.path)),
+                Driver::Other(_) => None,
+            });
+    drivers
+        .filter_map(|path| inside(path, &[project, &canonical]))
+        .collect()
 }
 
 /// Returns `path` from the project root; `None` for the root itself and outside.
 fn inside(path: &Path, roots: &[&Path]) -> Option<String> {
-    let relative = match path.is_absolute() {
-        true => roots.iter().find_map(|root| path.strip_prefix(root).ok())?,
-        false => path,
+    let relative = if path.is_absolute() {
+        roots.iter().find_map(|root| path.strip_prefix(root).ok())?
+    } else {
+        path
     };
     let mut parts = Vec::new();
     for part in relative.components() {
@@ -107,11 +131,24 @@ fn inside(path: &Path, roots: &[&Path]) -> Option<String> {
 type Wanted<'a> = [(&'a OperationName, &'a OperationConfig)];
 
 fn choose<'a>(wanted: &Wanted<'a>, matches: &Matches<'_>) -> BTreeMap<Key<'a>, Vec<u32>> {
-    let keys: BTreeSet<Key<'a>> = wanted.iter().map(|(_, operation)| key(&operation.inputs)).collect();
-    keys.into_par_iter().map(|key| { let chosen = matches.choose(&key); (key, chosen) }).collect()
+    let keys: BTreeSet<Key<'a>> = wanted
+        .iter()
+        .map(|(_, operation)| key(&operation.inputs))
+        .collect();
+    keys.into_par_iter()
+        .map(|key| {
+            let chosen = matches.choose(&key);
+            (key, chosen)
+        })
+        .collect()
 }
 
-fn judge(project: &OwnedFd, wanted: &Wanted<'_>, matches: &Matches<'_>, excluded: &BTreeSet<String>) -> Gathered {
+fn judge(
+    project: &OwnedFd,
+    wanted: &Wanted<'_>,
+    matches: &Matches<'_>,
+    excluded: &BTreeSet<String>,
+) -> Gathered {
     let mut gathered = Gathered::default();
     for (_, operation) in wanted {
         let verdict = matches.judge(&operation.inputs, excluded);
@@ -150,10 +187,20 @@ fn digest<'c>(
     }
     let looked: Vec<Option<Look>> = {
         let snapshot = &*snapshot;
-        let pairs = listing.entries.par_iter().zip(&needed).with_min_len(FILES_PER_TASK);
-        pairs.map(|(entry, needed)| needed.then(|| look(project, entry, snapshot)).transpose()).collect::<Result<_, _>>()?
+        let pairs = listing
+            .entries
+            .par_iter()
+            .zip(&needed)
+            .with_min_len(FILES_PER_TASK);
+        pairs
+            .map(|(entry, needed)| needed.then(|| look(project, entry, snapshot)).transpose())
+            .collect::<Result<_, _>>()?
     };
-    if looked.iter().flatten().any(|look| matches!(look, Look::Unknown)) {
+    if looked
+        .iter()
+        .flatten()
+        .any(|look| matches!(look, Look::Unknown))
+    {
         snapshot.ask_time();
     }
     let read: Vec<_> = looked
@@ -193,26 +240,43 @@ fn look(project: &OwnedFd, entry: &Entry, snapshot: &Snapshot) -> Result<Look, F
                 None => match rustix::fs::statat(project, path, AtFlags::SYMLINK_NOFOLLOW) {
                     Ok(stat) => stat,
                     Err(Errno::NOENT | Errno::NOTDIR) => return Err(Failure::Moved(path.into())),
-                    Err(error) => return fault(format!("cannot read `{path}`: {}", io::Error::from(error).kind())),
+                    Err(error) => {
+                        return fault(format!(
+                            "cannot read `{path}`: {}",
+                            io::Error::from(error).kind()
+                        ));
+                    }
                 },
             };
             if !is_file(&stat) {
                 return Err(Failure::Moved(path.into()));
             }
             let stamp = Stamp::new(&stat);
-            Ok(snapshot.digest(path, &stamp).map_or(Look::Unknown, |digest| {
-                Look::Done(Outcome::Node(node(Object { digest, size: stamp.size }, &stamp)))
-            }))
+            Ok(snapshot
+                .digest(path, &stamp)
+                .map_or(Look::Unknown, |digest| {
+                    Look::Done(Outcome::Node(node(
+                        Object {
+                            digest,
+                            size: stamp.size,
+                        },
+                        &stamp,
+                    )))
+                }))
         }
     }
 }
 
 fn node(object: Object, stamp: &Stamp) -> Node {
-    Node::File { object, executable: stamp.executable }
+    Node::File {
+        object,
+        executable: stamp.executable,
+    }
 }
 
 fn link(project: &OwnedFd, path: &str) -> Result<Outcome, Failure> {
-    let target = rustix::fs::readlinkat(project, path, Vec::new()).map_err(|_| Failure::Moved(path.into()))?;
+    let target = rustix::fs::readlinkat(project, path, Vec::new())
+        .map_err(|_| Failure::Moved(path.into()))?;
     Ok(match target.into_string() {
         Ok(target) => Outcome::Node(Node::Symlink { target }),
         Err(_) => Outcome::Fault(format!("the target of symlink `{path}` is not UTF-8")),
@@ -226,12 +290,18 @@ fn finish(project: &OwnedFd, entry: &Entry, look: Look) -> Result<(Outcome, Lear
     match look {
         Look::Done(outcome) => Ok((outcome, None)),
         Look::Unknown => match hash(project, path) {
-            Ok((stamp, object)) => Ok((Outcome::Node(node(object, &stamp)), Some((stamp, object.digest)))),
+            Ok((stamp, object)) => Ok((
+                Outcome::Node(node(object, &stamp)),
+                Some((stamp, object.digest)),
+            )),
             Err(ContentError::Moved) => Err(Failure::Moved(path.into())),
-            Err(ContentError::Unstable) => Err(Failure::Other(InputError::Unstable { path: path.into() })),
-            Err(ContentError::Read(error)) => {
-                Ok((Outcome::Fault(format!("cannot read `{path}`: {}", error.kind())), None))
+            Err(ContentError::Unstable) => {
+                Err(Failure::Other(InputError::Unstable { path: path.into() }))
             }
+            Err(ContentError::Read(error)) => Ok((
+                Outcome::Fault(format!("cannot read `{path}`: {}", error.kind())),
+                None,
+            )),
         },
     }
 }
@@ -248,13 +318,21 @@ fn blame(
         Some(Outcome::Fault(reason)) => Some((*index, reason)),
         Some(Outcome::Node(_)) | None => None,
     };
-    if !outcomes.iter().flatten().any(|outcome| matches!(outcome, Outcome::Fault(_))) {
+    if !outcomes
+        .iter()
+        .flatten()
+        .any(|outcome| matches!(outcome, Outcome::Fault(_)))
+    {
         return;
     }
     for (_, operation) in wanted {
         for (index, reason) in choices[&key(&operation.inputs)].iter().filter_map(bad) {
             if let Some(input) = matches.site(&operation.inputs, index) {
-                faults.push(Diagnostic { at: input.at.clone(), message: reason.clone(), hint: None });
+                faults.push(Diagnostic {
+                    at: input.at.clone(),
+                    message: reason.clone(),
+                    hint: None,
+                });
             }
         }
     }
@@ -269,11 +347,21 @@ fn share(
 ) -> BTreeMap<OperationName, Sources> {
     let source = |index: &u32| {
         let index = *index as usize;
-        let Some(Outcome::Node(node)) = &outcomes[index] else { return None };
-        let path = listing.entries[index].path.parse().expect("invariant: names of a directory make a path");
+        let Some(Outcome::Node(node)) = &outcomes[index] else {
+            return None;
+        };
+        let path = listing.entries[index]
+            .path
+            .parse()
+            .expect("invariant: names of a directory make a path");
         Some((path, node.clone()))
     };
-    let lists: BTreeMap<&Key<'_>, Sources> =
-        choices.par_iter().map(|(key, chosen)| (key, Arc::new(chosen.iter().filter_map(source).collect()))).collect();
-    wanted.iter().map(|(name, operation)| ((*name).clone(), Arc::clone(&lists[&key(&operation.inputs)]))).collect()
+    let lists: BTreeMap<&Key<'_>, Sources> = choices
+        .par_iter()
+        .map(|(key, chosen)| (key, Arc::new(chosen.iter().filter_map(source).collect())))
+        .collect();
+    wanted
+        .iter()
+        .map(|(name, operation)| ((*name).clone(), Arc::clone(&lists[&key(&operation.inputs)])))
+        .collect()
 }

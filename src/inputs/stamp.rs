@@ -70,13 +70,29 @@ impl Stamp {
 impl Horizon {
     /// Takes the time at which the file of `stat` was written just now.
     pub(super) fn new(stat: &Stat) -> Self {
-        Self { device: stat.st_dev, time: (stat.st_mtime, nanoseconds(stat.st_mtime_nsec)) }
+        Self {
+            device: stat.st_dev,
+            time: (stat.st_mtime, nanoseconds(stat.st_mtime_nsec)),
+        }
+    }
+
+    /// Returns the moment some seconds later.
+    #[cfg(test)]
+    pub(super) fn later(self, seconds: i64) -> Self {
+        Self {
+            time: (self.time.0 + seconds, self.time.1),
+            ..self
+        }
     }
 
     /// Returns whether every later change of the file must show in its stamp: its last change lies
     /// clearly before this moment, so that no later one can get the same time.
     pub(super) fn trusts(&self, stamp: &Stamp) -> bool {
-        let margin = if stamp.device == self.device { MARGIN } else { FOREIGN_MARGIN };
+        let margin = if stamp.device == self.device {
+            MARGIN
+        } else {
+            FOREIGN_MARGIN
+        };
         add(stamp.modified.max(stamp.changed), margin) < self.time
     }
 }
@@ -84,7 +100,10 @@ impl Horizon {
 fn add(time: Time, margin: Time) -> Time {
     let nanoseconds = time.1 + margin.1;
     let carry = i64::from(nanoseconds / 1_000_000_000);
-    (time.0.saturating_add(margin.0).saturating_add(carry), nanoseconds % 1_000_000_000)
+    (
+        time.0.saturating_add(margin.0).saturating_add(carry),
+        nanoseconds % 1_000_000_000,
+    )
 }
 
 /// The field's type differs between machines; its value is always below a thousand million.
@@ -102,18 +121,40 @@ mod tests {
     use super::*;
 
     fn stamp(device: u64, modified: Time, changed: Time) -> Stamp {
-        Stamp { device, inode: 1, size: 1, modified, changed, executable: false }
+        Stamp {
+            device,
+            inode: 1,
+            size: 1,
+            modified,
+            changed,
+            executable: false,
+        }
     }
 
     /// spec: inputs/snapshot R3
     #[test]
     fn only_a_change_clearly_before_the_horizon_is_trusted() {
-        let horizon = Horizon { device: 1, time: (100, 5_000_000) };
+        let horizon = Horizon {
+            device: 1,
+            time: (100, 5_000_000),
+        };
         assert!(horizon.trusts(&stamp(1, (99, 994_999_999), (99, 0))));
-        assert!(!horizon.trusts(&stamp(1, (99, 995_000_000), (99, 0))), "mtime inside the margin");
-        assert!(!horizon.trusts(&stamp(1, (1, 0), (100, 0))), "ctime inside the margin");
-        assert!(!horizon.trusts(&stamp(1, (200, 0), (1, 0))), "mtime in the future");
-        assert!(!horizon.trusts(&stamp(2, (99, 0), (99, 0))), "another file system, nine seconds");
+        assert!(
+            !horizon.trusts(&stamp(1, (99, 995_000_000), (99, 0))),
+            "mtime inside the margin"
+        );
+        assert!(
+            !horizon.trusts(&stamp(1, (1, 0), (100, 0))),
+            "ctime inside the margin"
+        );
+        assert!(
+            !horizon.trusts(&stamp(1, (200, 0), (1, 0))),
+            "mtime in the future"
+        );
+        assert!(
+            !horizon.trusts(&stamp(2, (99, 0), (99, 0))),
+            "another file system, nine seconds"
+        );
         assert!(horizon.trusts(&stamp(2, (90, 0), (90, 0))));
     }
 }

@@ -39,7 +39,10 @@ pub(super) type Witnesses = Vec<(String, Option<Stamp>)>;
 
 impl<'m> Database<'m> {
     fn new(machine: &'m Machine) -> Self {
-        Self { machine, packages: OnceCell::new() }
+        Self {
+            machine,
+            packages: OnceCell::new(),
+        }
     }
 
     /// Returns the packages of the machine, if it has a database of them.
@@ -52,7 +55,9 @@ impl<'m> Database<'m> {
 
     /// Returns the stamps of the files that every answer from packages rests on.
     pub(super) fn witnesses(&self) -> Witnesses {
-        [STATUS, DIVERSIONS, ALTERNATIVES].map(|path| (path.to_owned(), self.machine.stamp(path))).to_vec()
+        [STATUS, DIVERSIONS, ALTERNATIVES]
+            .map(|path| (path.to_owned(), self.machine.stamp(path)))
+            .to_vec()
     }
 }
 
@@ -64,34 +69,50 @@ pub(super) fn gather(
 ) -> Result<Gathered, InputError> {
     let path = request.path.unwrap_or_default();
     let database = Database::new(machine);
-    let base = remembered(snapshot, machine, "base", &[], |snapshot| base::find(machine, &database, snapshot))?;
+    let base = remembered(snapshot, machine, "base", &[], |snapshot| {
+        base::find(machine, &database, snapshot)
+    })?;
     let mut gathered = Gathered::default();
-    let mut named = BTreeMap::<&str, Vec<&Location>>::new();
-    for (_, operation) in request.config.operations.iter().filter(|(name, _)| request.operations.contains(name)) {
-        for tool in &operation.tools {
-            named.entry(&tool.value).or_default().push(&tool.at);
-        }
-    }
-    for (name, places) in named {
+    for (name, places) in named(request) {
         let in_base = || {
             let (_, path) = base.programs.iter().find(|(program, _)| program == name)?;
             Some((path.clone(), machine.resolve(path)?))
         };
         let Some((found, resolved)) = machine.find(name, path).or_else(in_base) else {
-            let message = format!("tool `{name}` is not on PATH");
-            let fault = |at: &&Location| Diagnostic { at: (*at).clone(), message: message.clone(), hint: None };
-            gathered.faults.extend(places.iter().map(fault));
+            let missing = |at: &&Location| Diagnostic {
+                at: (*at).clone(),
+                message: format!("tool `{name}` is not on PATH"),
+                hint: None,
+            };
+            gathered.faults.extend(places.iter().map(missing));
             continue;
         };
         let question = question(&found, &resolved, path);
-        let runtime = remembered(snapshot, machine, &format!("tool {name}"), &question, |snapshot| {
+        let key = format!("tool {name}");
+        let runtime = remembered(snapshot, machine, &key, &question, |snapshot| {
             identify(name, &found, &resolved, &database, path, snapshot)
         })?;
-        gathered.tools.insert(name.to_owned(), Arc::new(tool(name, runtime)));
+        let tool = Arc::new(tool(name, runtime));
+        gathered.tools.insert(name.to_owned(), tool);
     }
-    let Runtime { identity, description, programs, .. } = base;
-    gathered.base = Arc::new(Base { identity, description, programs: paths(programs) });
+    gathered.base = Arc::new(Base {
+        identity: base.identity,
+        description: base.description,
+        programs: paths(base.programs),
+    });
     Ok(gathered)
+}
+
+/// Returns the tools that the wanted operations name, each with the places that do.
+fn named<'a>(request: &Request<'a>) -> BTreeMap<&'a str, Vec<&'a Location>> {
+    let mut named = BTreeMap::<_, Vec<_>>::new();
+    let operations = request.config.operations.iter();
+    for (_, operation) in operations.filter(|(name, _)| request.operations.contains(name)) {
+        for tool in &operation.tools {
+            named.entry(tool.value.as_str()).or_default().push(&tool.at);
+        }
+    }
+    named
 }
 
 /// Returns the remembered answer, or works it out and remembers it.
@@ -108,7 +129,14 @@ fn remembered(
     }
     snapshot.ask_time();
     let (runtime, witnesses) = work_out(snapshot)?;
-    snapshot.conclude(name, Fact { question: question.to_owned(), witnesses, answer: runtime.encode() });
+    snapshot.conclude(
+        name,
+        Fact {
+            question: question.to_owned(),
+            witnesses,
+            answer: runtime.encode(),
+        },
+    );
     Ok(runtime)
 }
 
@@ -132,14 +160,24 @@ fn identify(
 ) -> Result<(Runtime, Witnesses), InputError> {
     let packages = database.packages()?;
     let mut witnesses = database.witnesses();
-    let owners = packages.map(|packages| packages.owners(resolved)).unwrap_or_default();
+    let owners = packages
+        .map(|packages| packages.owners(resolved))
+        .unwrap_or_default();
     let (Some(packages), Some(first)) = (packages, owners.first()) else {
-        let (runtime, traced) = Trace::new(database.machine, packages, path, snapshot).follow(name, found)?;
+        let (runtime, traced) =
+            Trace::new(database.machine, packages, path, snapshot).follow(name, found)?;
         witnesses.extend(traced);
         return Ok((runtime, witnesses));
     };
-    witnesses.push((resolved.target().to_owned(), database.machine.stamp(resolved.target())));
-    let description = format!("{} {}", packages.package(*first).name, packages.package(*first).version);
+    witnesses.push((
+        resolved.target().to_owned(),
+        database.machine.stamp(resolved.target()),
+    ));
+    let description = format!(
+        "{} {}",
+        packages.package(*first).name,
+        packages.package(*first).version
+    );
     let closure = packages.closure(&owners.iter().copied().collect(), &BTreeSet::new());
     let mut encoder = Encoder::new();
     encoder.text(resolved.target());
@@ -166,8 +204,11 @@ fn tool(name: &str, runtime: Runtime) -> Tool {
 }
 
 fn paths(programs: Vec<(String, String)>) -> Vec<(String, PathBuf)> {
-    programs.into_iter().map(|(name, path)| (name, path.into())).collect()
+    programs
+        .into_iter()
+        .map(|(name, path)| (name, path.into()))
+        .collect()
 }
 
 #[cfg(test)]
-mod tests_pending {}
+mod tests;

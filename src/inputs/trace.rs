@@ -9,11 +9,12 @@ use stagecraft_store::{Digest, Encoder};
 use super::InputError;
 use super::elf::{Interpreter, Linkage, interpreter, linkage};
 use super::loader;
-use super::machine::{Machine, Resolved, directories};
+use super::machine::{Machine, Resolved, candidate, directories};
 use super::packages::Packages;
 use super::runtime::Runtime;
 use super::snapshot::Snapshot;
 use super::stamp::Stamp;
+use super::tools::Witnesses;
 
 const CONTEXT: &str = "stagecraft 2026-11 traced tool v1";
 /// What the sandbox shows of the host anyway.
@@ -60,7 +61,13 @@ impl<'a> Trace<'a> {
         path: &'a OsStr,
         snapshot: &'a mut Snapshot,
     ) -> Self {
-        Self { machine, packages, path, snapshot, found: Found::default() }
+        Self {
+            machine,
+            packages,
+            path,
+            snapshot,
+            found: Found::default(),
+        }
     }
 
     /// Returns the runtime of the program `name` at `path`, and the stamps of everything that was looked at.
@@ -68,8 +75,12 @@ impl<'a> Trace<'a> {
         mut self,
         name: &str,
         path: &str,
-    ) -> Result<(Runtime, Vec<(String, Option<Stamp>)>), InputError> {
-        let mut steps = vec![Step { role: "program".to_owned(), path: path.to_owned(), library: false }];
+    ) -> Result<(Runtime, Witnesses), InputError> {
+        let mut steps = vec![Step {
+            role: "program".to_owned(),
+            path: path.to_owned(),
+            library: false,
+        }];
         while let Some(step) = steps.pop() {
             if !self.found.files.contains_key(&step.role) {
                 self.step(&step, &mut steps)?;
@@ -83,7 +94,10 @@ impl<'a> Trace<'a> {
             });
         });
         match self.packages {
-            Some(packages) => packages.encode(&packages.closure(&self.found.tools, &self.found.libraries), &mut encoder),
+            Some(packages) => packages.encode(
+                &packages.closure(&self.found.tools, &self.found.libraries),
+                &mut encoder,
+            ),
             None => {
                 encoder.u64(0);
             }
@@ -92,7 +106,13 @@ impl<'a> Trace<'a> {
         if let Some(resolved) = self.machine.resolve(path) {
             programs.insert(name.to_owned(), resolved.target().to_owned());
         }
-        let description = self.found.files.get("program").copied().flatten().map(|digest| digest.to_string());
+        let description = self
+            .found
+            .files
+            .get("program")
+            .copied()
+            .flatten()
+            .map(|digest| digest.to_string());
         let runtime = Runtime {
             identity: encoder.finish(CONTEXT),
             description: description.unwrap_or_default(),
@@ -103,25 +123,41 @@ impl<'a> Trace<'a> {
     }
 
     fn step(&mut self, step: &Step, steps: &mut Vec<Step>) -> Result<(), InputError> {
-        let Some(resolved) = self.machine.resolve(&step.path).filter(|resolved| resolved.file) else {
-            self.found.witnesses.insert(step.path.clone(), self.machine.stamp(&step.path));
+        let Some(resolved) = self
+            .machine
+            .resolve(&step.path)
+            .filter(|resolved| resolved.file)
+        else {
+            self.found
+                .witnesses
+                .insert(step.path.clone(), self.machine.stamp(&step.path));
             self.found.files.insert(step.role.clone(), None);
             return Ok(());
         };
         self.witness(&resolved);
-        let owners = self.packages.map(|packages| packages.owners(&resolved)).unwrap_or_default();
+        let owners = self
+            .packages
+            .map(|packages| packages.owners(&resolved))
+            .unwrap_or_default();
         self.show(&step.path, &resolved);
         if !owners.is_empty() {
-            let side = if step.library { &mut self.found.libraries } else { &mut self.found.tools };
+            let side = if step.library {
+                &mut self.found.libraries
+            } else {
+                &mut self.found.tools
+            };
             side.extend(owners);
             return Ok(());
         }
         let digest = self.machine.digest(resolved.target(), self.snapshot)?;
         self.found.files.insert(step.role.clone(), Some(digest));
-        let bytes = self.machine.read(resolved.target()).map_err(|source| InputError::Read {
-            path: resolved.target().into(),
-            source,
-        })?;
+        let bytes = self
+            .machine
+            .read(resolved.target())
+            .map_err(|source| InputError::Read {
+                path: resolved.target().into(),
+                source,
+            })?;
         if let Some(interpreter) = interpreter(&bytes) {
             self.interpreted(interpreter, steps);
         } else if let Some(linkage) = linkage(&bytes) {
@@ -132,7 +168,9 @@ impl<'a> Trace<'a> {
 
     fn witness(&mut self, resolved: &Resolved) {
         for path in &resolved.chain {
-            self.found.witnesses.insert(path.clone(), self.machine.stamp(path));
+            self.found
+                .witnesses
+                .insert(path.clone(), self.machine.stamp(path));
         }
     }
 
@@ -144,7 +182,11 @@ impl<'a> Trace<'a> {
     }
 
     fn interpreted(&mut self, interpreter: Interpreter, steps: &mut Vec<Step>) {
-        let step = |path: String, name: &str| Step { role: format!("interpreter {name}"), path, library: false };
+        let step = |path: String, name: &str| Step {
+            role: format!("interpreter {name}"),
+            path,
+            library: false,
+        };
         match interpreter {
             Interpreter::At(path) => {
                 let name = path.rsplit('/').next().unwrap_or_default().to_owned();
@@ -152,29 +194,36 @@ impl<'a> Trace<'a> {
             }
             Interpreter::OnPath { env, name } => {
                 steps.push(step(env, "env"));
-                for directory in directories(self.path) {
-                    let candidate = format!("{}/{name}", directory.trim_end_matches('/'));
-                    match self.machine.resolve(&candidate).filter(|resolved| resolved.executable) {
-                        Some(resolved) => {
-                            self.found.programs.insert(name.clone(), resolved.target().to_owned());
-                            steps.push(step(candidate, &name));
-                            return;
-                        }
-                        None => {
-                            let stamp = self.machine.stamp(&candidate);
-                            self.found.witnesses.insert(candidate, stamp);
-                        }
-                    }
+                if let Some((found, resolved)) = self.machine.find(&name, self.path) {
+                    let target = resolved.target().to_owned();
+                    self.found.programs.insert(name.clone(), target);
+                    self.passed_over(&name, &found);
+                    steps.push(step(found, &name));
+                } else {
+                    self.passed_over(&name, "");
+                    self.found.files.insert(format!("interpreter {name}"), None);
                 }
-                self.found.files.insert(format!("interpreter {name}"), None);
             }
+        }
+    }
+
+    /// Notes the places on PATH before `found` that lack the program `name` today.
+    fn passed_over(&mut self, name: &str, found: &str) {
+        let places = directories(self.path).map(|directory| candidate(&directory, name));
+        for place in places.take_while(|place| place != found) {
+            let stamp = self.machine.stamp(&place);
+            self.found.witnesses.insert(place, stamp);
         }
     }
 
     fn linked(&mut self, linkage: &Linkage, path: &str, library: bool, steps: &mut Vec<Step>) {
         let origin = path.rsplit_once('/').map_or("", |(origin, _)| origin);
         if let Some(loader) = &linkage.interpreter {
-            steps.push(Step { role: "loader".to_owned(), path: loader.clone(), library: true });
+            steps.push(Step {
+                role: "loader".to_owned(),
+                path: loader.clone(),
+                library: true,
+            });
         }
         let mut places: Vec<String> = loader::substitute(&linkage.rpath, origin).collect();
         if library {
@@ -190,7 +239,11 @@ impl<'a> Trace<'a> {
                 continue;
             }
             match self.library(name, &places, linkage) {
-                Some(path) => steps.push(Step { role, path, library: true }),
+                Some(path) => steps.push(Step {
+                    role,
+                    path,
+                    library: true,
+                }),
                 None => {
                     self.found.files.insert(role, None);
                 }
@@ -215,11 +268,16 @@ impl<'a> Trace<'a> {
             return Some(name.to_owned()).filter(|name| name.starts_with('/'));
         }
         for place in places {
-            let candidate = format!("{}/{name}", place.trim_end_matches('/'));
-            let bytes = self.machine.resolve(&candidate).filter(|resolved| resolved.file).and_then(|resolved| {
-                self.machine.read(resolved.target()).ok()
-            });
-            if bytes.and_then(|bytes| linkage(&bytes)).is_some_and(|found| found.sort == needed_by.sort) {
+            let candidate = candidate(place, name);
+            let bytes = self
+                .machine
+                .resolve(&candidate)
+                .filter(|resolved| resolved.file)
+                .and_then(|resolved| self.machine.read(resolved.target()).ok());
+            if bytes
+                .and_then(|bytes| linkage(&bytes))
+                .is_some_and(|found| found.sort == needed_by.sort)
+            {
                 return Some(candidate);
             }
             let stamp = self.machine.stamp(&candidate);

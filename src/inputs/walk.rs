@@ -59,7 +59,7 @@ impl Listing {
             return 0..self.entries.len();
         }
         let (first, behind) = (format!("{directory}/"), format!("{directory}0"));
-        debug_assert_eq!(b'/' + 1, b'0');
+        // `0` is the character behind `/`.
         let start = self.entries.partition_point(|entry| entry.path < first);
         let end = self.entries.partition_point(|entry| entry.path < behind);
         start..end
@@ -67,7 +67,9 @@ impl Listing {
 
     /// Returns where `path` is.
     pub(super) fn find(&self, path: &str) -> Option<usize> {
-        self.entries.binary_search_by(|entry| entry.path.as_str().cmp(path)).ok()
+        self.entries
+            .binary_search_by(|entry| entry.path.as_str().cmp(path))
+            .ok()
     }
 }
 
@@ -111,11 +113,20 @@ pub(super) fn list<'a>(
         }
         match pattern {
             Pattern::Literal(_) => want.named = true,
-            Pattern::Tree { .. } | Pattern::Glob { .. } => want.depth = want.depth.max(pattern.depth()),
+            Pattern::Tree { .. } | Pattern::Glob { .. } => {
+                want.depth = want.depth.max(pattern.depth());
+            }
         }
     }
     let walk = Walk { project, excluded };
-    let place = Place { path: PathBuf::new(), text: String::new(), utf8: true, level: 0, want: Some(&root), depth: 0 };
+    let place = Place {
+        path: PathBuf::new(),
+        text: String::new(),
+        utf8: true,
+        level: 0,
+        want: Some(&root),
+        depth: 0,
+    };
     let mut entries = walk.visit(&place)?;
     // Nearly sorted already, which this sort takes advantage of.
     entries.sort_by(|a, b| a.path.cmp(&b.path));
@@ -125,9 +136,16 @@ pub(super) fn list<'a>(
 impl Walk<'_> {
     fn visit(&self, place: &Place<'_>) -> Result<Vec<Entry>, InputError> {
         if place.level > DEPTH_LIMIT {
-            return Err(InputError::Depth { path: place.text.clone(), limit: DEPTH_LIMIT });
+            return Err(InputError::Depth {
+                path: place.text.clone(),
+                limit: DEPTH_LIMIT,
+            });
         }
-        let depth = place.depth.max(place.want.map_or(0, |want| if want.named { WHOLE } else { want.depth }));
+        let depth = place.depth.max(
+            place
+                .want
+                .map_or(0, |want| if want.named { WHOLE } else { want.depth }),
+        );
         let mut entries = Vec::new();
         let mut places = Vec::new();
         if depth > 0 {
@@ -138,9 +156,15 @@ impl Walk<'_> {
             self.look_up(place, want, &mut entries, &mut places)?;
         }
         let found = if places.len() < 2 {
-            places.iter().map(|place| self.visit(place)).collect::<Result<Vec<_>, _>>()?
+            places
+                .iter()
+                .map(|place| self.visit(place))
+                .collect::<Result<Vec<_>, _>>()?
         } else {
-            places.par_iter().map(|place| self.visit(place)).collect::<Result<Vec<_>, _>>()?
+            places
+                .par_iter()
+                .map(|place| self.visit(place))
+                .collect::<Result<Vec<_>, _>>()?
         };
         entries.extend(found.into_iter().flatten());
         Ok(entries)
@@ -155,7 +179,11 @@ impl Walk<'_> {
         places: &mut Vec<Place<'a>>,
     ) -> Result<(), Errno> {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let path = if place.path.as_os_str().is_empty() { Path::new(".") } else { &place.path };
+        let path = if place.path.as_os_str().is_empty() {
+            Path::new(".")
+        } else {
+            &place.path
+        };
         let directory = rustix::fs::openat(self.project, path, flags, Mode::empty())?;
         let mut buffer = Vec::with_capacity(BUFFER);
         let mut names = RawDir::new(&directory, buffer.spare_capacity_mut());
@@ -171,11 +199,18 @@ impl Walk<'_> {
             let (kind, stat) = match name.file_type() {
                 FileType::Unknown => match self.stat(&below.path) {
                     Err(Errno::NOENT) => continue,
-                    stat => stat.map(|stat| (kind(FileType::from_raw_mode(stat.st_mode)), Some(stat)))?,
+                    stat => {
+                        stat.map(|stat| (kind(FileType::from_raw_mode(stat.st_mode)), Some(stat)))?
+                    }
                 },
                 known => (kind(known), None),
             };
-            entries.push(Entry { path: below.text.clone(), kind, utf8: below.utf8, stat });
+            entries.push(Entry {
+                path: below.text.clone(),
+                kind,
+                utf8: below.utf8,
+                stat,
+            });
             if kind == Kind::Directory && (depth > 1 || below.want.is_some()) {
                 below.level = place.level + 1;
                 places.push(below);
@@ -216,23 +251,42 @@ impl Walk<'_> {
         want: &'a Want<'a>,
     ) -> Result<Option<(Entry, Place<'a>)>, InputError> {
         let (path, text) = (place.path.join(name), join(&place.text, name));
-        let below = Place { path, text, utf8: true, level: place.level + 1, want: Some(want), depth: 0 };
+        let below = Place {
+            path,
+            text,
+            utf8: true,
+            level: place.level + 1,
+            want: Some(want),
+            depth: 0,
+        };
         if self.refuses(&below) {
             return Ok(None);
         }
         match self.stat(&below.path) {
             Ok(stat) => {
                 let kind = kind(FileType::from_raw_mode(stat.st_mode));
-                Ok(Some((Entry { path: below.text.clone(), kind, utf8: true, stat: Some(stat) }, below)))
+                Ok(Some((
+                    Entry {
+                        path: below.text.clone(),
+                        kind,
+                        utf8: true,
+                        stat: Some(stat),
+                    },
+                    below,
+                )))
             }
             Err(Errno::NOENT | Errno::NOTDIR | Errno::NAMETOOLONG) => Ok(None),
-            Err(error) => Err(InputError::Read { path: below.path, source: error.into() }),
+            Err(error) => Err(InputError::Read {
+                path: below.path,
+                source: error.into(),
+            }),
         }
     }
 
     fn refuses(&self, place: &Place<'_>) -> bool {
         let name = place.path.file_name().unwrap_or_default();
-        NEVER.iter().any(|never| name == *never) || (place.utf8 && self.excluded.contains(&place.text))
+        NEVER.iter().any(|never| name == *never)
+            || (place.utf8 && self.excluded.contains(&place.text))
     }
 
     fn stat(&self, path: &Path) -> Result<Stat, Errno> {
@@ -240,7 +294,7 @@ impl Walk<'_> {
     }
 }
 
-impl<'a> Place<'a> {
+impl Place<'_> {
     /// Returns the place of `name` in this directory, of which `depth` levels are listed.
     fn enter(&self, name: &CStr, depth: usize) -> Self {
         let bytes = name.to_bytes();
@@ -251,7 +305,9 @@ impl<'a> Place<'a> {
             text: join(&self.text, &text),
             utf8: self.utf8 && utf8,
             level: self.level,
-            want: self.want.and_then(|want| if utf8 { want.below.get(&*text) } else { None }),
+            want: self
+                .want
+                .and_then(|want| if utf8 { want.below.get(&*text) } else { None }),
             depth: if depth == WHOLE { WHOLE } else { depth - 1 },
         }
     }
@@ -262,13 +318,27 @@ fn unreadable(place: &Place<'_>, error: Errno) -> Result<Vec<Entry>, InputError>
     let kind = match error {
         Errno::NOENT | Errno::NOTDIR | Errno::LOOP => return Ok(Vec::new()),
         Errno::ACCESS | Errno::PERM => Kind::Unreadable(io::Error::from(error).kind()),
-        other => return Err(InputError::Read { path: place.path.clone(), source: other.into() }),
+        other => {
+            return Err(InputError::Read {
+                path: place.path.clone(),
+                source: other.into(),
+            });
+        }
     };
-    Ok(vec![Entry { path: place.text.clone(), kind, utf8: place.utf8, stat: None }])
+    Ok(vec![Entry {
+        path: place.text.clone(),
+        kind,
+        utf8: place.utf8,
+        stat: None,
+    }])
 }
 
 fn join(directory: &str, name: &str) -> String {
-    if directory.is_empty() { name.to_owned() } else { [directory, "/", name].concat() }
+    if directory.is_empty() {
+        name.to_owned()
+    } else {
+        [directory, "/", name].concat()
+    }
 }
 
 fn kind(file_type: FileType) -> Kind {
@@ -278,6 +348,8 @@ fn kind(file_type: FileType) -> Kind {
         FileType::Directory => Kind::Directory,
         FileType::Fifo => Kind::Special("fifo"),
         FileType::Socket => Kind::Special("socket"),
-        FileType::CharacterDevice | FileType::BlockDevice | FileType::Unknown => Kind::Special("device"),
+        FileType::CharacterDevice | FileType::BlockDevice | FileType::Unknown => {
+            Kind::Special("device")
+        }
     }
 }

@@ -68,10 +68,16 @@ pub(crate) fn collect(
         }
         outputs.extend(found);
     }
-    let tops: Vec<String> =
-        outputs.iter().filter(|path| !has_ancestor(path, &outputs)).map(|path| (*path).to_owned()).collect();
+    let tops: Vec<String> = outputs
+        .iter()
+        .filter(|path| !has_ancestor(path, &outputs))
+        .map(|path| (*path).to_owned())
+        .collect();
     let undeclared = undeclared(&tops, workdir, staged, left, changed);
-    Ok(Collected { outputs: tops, undeclared })
+    Ok(Collected {
+        outputs: tops,
+        undeclared,
+    })
 }
 
 /// Returns the path from the working directory, for entries below it.
@@ -102,7 +108,10 @@ fn fits(pattern: &OutputPattern, entry: &Entry) -> bool {
 }
 
 fn expand<'l>(pattern: &OutputPattern, workdir: &ProjectPath, left: &'l Listing) -> Vec<&'l str> {
-    let entries = left.entries.iter().filter(|(_, entry)| fits(pattern, entry));
+    let entries = left
+        .entries
+        .iter()
+        .filter(|(_, entry)| fits(pattern, entry));
     let relative = entries.filter_map(|(path, _)| below(path, workdir));
     match matcher(pattern) {
         None => relative.filter(|path| *path == pattern.glob).collect(),
@@ -115,13 +124,22 @@ fn matcher(pattern: &OutputPattern) -> Option<GlobMatcher> {
     if is_literal(pattern) {
         return None;
     }
-    let glob = GlobBuilder::new(&pattern.glob).literal_separator(true).build().ok()?;
+    let glob = GlobBuilder::new(&pattern.glob)
+        .literal_separator(true)
+        .build()
+        .ok()?;
     Some(glob.compile_matcher())
 }
 
-fn missing(pattern: &OutputPattern, workdir: &ProjectPath, staged: &Listing, left: &Listing) -> Missing {
+fn missing(
+    pattern: &OutputPattern,
+    workdir: &ProjectPath,
+    staged: &Listing,
+    left: &Listing,
+) -> Missing {
     let name = |path: &str| path.rsplit('/').next().map(str::to_owned);
-    let extension = |path: &str| name(path).and_then(|name| Some(name.rsplit_once('.')?.1.to_owned()));
+    let extension =
+        |path: &str| name(path).and_then(|name| Some(name.rsplit_once('.')?.1.to_owned()));
     let wanted = pattern.glob.as_str();
     let mut written: Vec<(u32, &str)> = left
         .entries
@@ -132,7 +150,8 @@ fn missing(pattern: &OutputPattern, workdir: &ProjectPath, staged: &Listing, lef
         .filter_map(|(path, _)| below(path, workdir))
         .map(|path| {
             let same_name = u32::from(name(path) == name(wanted)) * 4;
-            let same_extension = u32::from(extension(path).is_some() && extension(path) == extension(wanted)) * 2;
+            let same_extension =
+                u32::from(extension(path).is_some() && extension(path) == extension(wanted)) * 2;
             let same_directory = u32::from(ancestors(path).next() == ancestors(wanted).next());
             (same_name + same_extension + same_directory, path)
         })
@@ -140,14 +159,24 @@ fn missing(pattern: &OutputPattern, workdir: &ProjectPath, staged: &Listing, lef
     written.sort_by(|a, b| b.0.cmp(&a.0).then(a.1.cmp(b.1)));
     Missing {
         output: format!("{wanted}{}", if pattern.directory { "/" } else { "" }),
-        similar: written.into_iter().take(5).map(|(_, path)| path.to_owned()).collect(),
+        similar: written
+            .into_iter()
+            .take(5)
+            .map(|(_, path)| path.to_owned())
+            .collect(),
         literal: is_literal(pattern),
-        file: left.entries.contains_key(workdir_path(workdir, wanted).as_str()),
+        file: left
+            .entries
+            .contains_key(workdir_path(workdir, wanted).as_str()),
     }
 }
 
 fn workdir_path(workdir: &ProjectPath, path: &str) -> String {
-    if workdir.is_root() { path.to_owned() } else { format!("{workdir}/{path}") }
+    if workdir.is_root() {
+        path.to_owned()
+    } else {
+        format!("{workdir}/{path}")
+    }
 }
 
 fn undeclared(
@@ -157,8 +186,12 @@ fn undeclared(
     left: &Listing,
     changed: &mut dyn FnMut(&str) -> bool,
 ) -> Vec<Undeclared> {
-    let outputs: BTreeSet<String> = outputs.iter().map(|path| workdir_path(workdir, path)).collect();
-    let declared = |path: &str| outputs.contains(path) || ancestors(path).any(|above| outputs.contains(above));
+    let outputs: BTreeSet<String> = outputs
+        .iter()
+        .map(|path| workdir_path(workdir, path))
+        .collect();
+    let declared =
+        |path: &str| outputs.contains(path) || ancestors(path).any(|above| outputs.contains(above));
     let mut found = BTreeSet::new();
     for (path, entry) in &left.entries {
         if declared(path) {
@@ -167,16 +200,25 @@ fn undeclared(
         match staged.entries.get(path) {
             // Directories are implied by what is in them, except where one took the place of a file.
             Some(before) if entry.sort == Sort::Directory && before.sort != Sort::Directory => {
-                found.insert(Undeclared { path: path.clone(), deed: Deed::Changed });
+                found.insert(Undeclared {
+                    path: path.clone(),
+                    deed: Deed::Changed,
+                });
             }
             _ if entry.sort == Sort::Directory => {}
             None => {
                 let path = new_top(path, staged, &outputs);
-                found.insert(Undeclared { path, deed: Deed::Wrote });
+                found.insert(Undeclared {
+                    path,
+                    deed: Deed::Wrote,
+                });
             }
             Some(before) if before == entry => {}
             Some(_) if changed(path) => {
-                found.insert(Undeclared { path: path.clone(), deed: Deed::Changed });
+                found.insert(Undeclared {
+                    path: path.clone(),
+                    deed: Deed::Changed,
+                });
             }
             Some(_) => {}
         }
@@ -184,7 +226,10 @@ fn undeclared(
     let gone = staged.entries.iter().filter(|(path, entry)| {
         entry.sort != Sort::Directory && !declared(path) && !left.entries.contains_key(*path)
     });
-    found.extend(gone.map(|(path, _)| Undeclared { path: path.clone(), deed: Deed::Removed }));
+    found.extend(gone.map(|(path, _)| Undeclared {
+        path: path.clone(),
+        deed: Deed::Removed,
+    }));
     found.into_iter().collect()
 }
 
@@ -192,7 +237,11 @@ fn undeclared(
 fn new_top(path: &str, staged: &Listing, outputs: &BTreeSet<String>) -> String {
     let is_new = |above: &&str| {
         let inside = format!("{above}/");
-        !staged.entries.contains_key(*above) && !outputs.iter().any(|output| output.starts_with(&inside))
+        !staged.entries.contains_key(*above)
+            && !outputs.iter().any(|output| output.starts_with(&inside))
     };
-    ancestors(path).take_while(is_new).last().map_or_else(|| path.to_owned(), |top| format!("{top}/"))
+    ancestors(path)
+        .take_while(is_new)
+        .last()
+        .map_or_else(|| path.to_owned(), |top| format!("{top}/"))
 }

@@ -1,6 +1,9 @@
 //! Level 2 as system calls: namespaces, the root that a command sees, and the end of all privileges.
 //! Every step that the kernel refuses is named. Runs in the helper only, never in a process with threads.
-#![expect(clippy::disallowed_methods, reason = "effects: mounts, /proc, /etc of the sandbox")]
+#![expect(
+    clippy::disallowed_methods,
+    reason = "effects: mounts, /proc, /etc of the sandbox"
+)]
 
 use std::fs;
 use std::io;
@@ -52,15 +55,34 @@ pub(crate) fn unshare(network: bool) -> Result<(), Refusal> {
     if !network {
         flags |= UnshareFlags::NEWNET;
     }
-    #[expect(deprecated, reason = "its only hazard is CLONE_FILES, which is not asked for")]
-    Refusal::of("unshare of the user, mount, pid, ipc and uts namespaces", rustix::thread::unshare(flags))?;
-    Refusal::from_io("write to /proc/self/setgroups", fs::write("/proc/self/setgroups", "deny"))?;
+    #[expect(
+        deprecated,
+        reason = "its only hazard is CLONE_FILES, which is not asked for"
+    )]
+    Refusal::of(
+        "unshare of the user, mount, pid, ipc and uts namespaces",
+        rustix::thread::unshare(flags),
+    )?;
+    Refusal::from_io(
+        "write to /proc/self/setgroups",
+        fs::write("/proc/self/setgroups", "deny"),
+    )?;
     let map = format!("{UID} {} 1", uid.as_raw());
-    Refusal::from_io("write to /proc/self/uid_map", fs::write("/proc/self/uid_map", map))?;
+    Refusal::from_io(
+        "write to /proc/self/uid_map",
+        fs::write("/proc/self/uid_map", map),
+    )?;
     let map = format!("{GID} {} 1", gid.as_raw());
-    Refusal::from_io("write to /proc/self/gid_map", fs::write("/proc/self/gid_map", map))?;
+    Refusal::from_io(
+        "write to /proc/self/gid_map",
+        fs::write("/proc/self/gid_map", map),
+    )?;
     Refusal::of("sethostname", rustix::system::sethostname(HOST.as_bytes()))?;
-    if network { Ok(()) } else { Refusal::of("set up of the loopback device", loopback_up()) }
+    if network {
+        Ok(())
+    } else {
+        Refusal::of("set up of the loopback device", loopback_up())
+    }
 }
 
 /// Sends the kernel one `RTM_NEWLINK` that sets `IFF_UP` on interface 1, which is `lo` in a new namespace.
@@ -87,7 +109,9 @@ fn loopback_up() -> rustix::io::Result<()> {
     let mut answer = [0_u8; 256];
     let (length, _) = rustix::net::recv(&socket, &mut answer[..], RecvFlags::empty())?;
     // `nlmsgerr`: the header's 16 bytes, then the negated error number.
-    let error = answer[..length].get(16..20).and_then(|bytes| bytes.try_into().ok());
+    let error = answer[..length]
+        .get(16..20)
+        .and_then(|bytes| bytes.try_into().ok());
     match error.map(i32::from_ne_bytes) {
         Some(0) => Ok(()),
         Some(number) => Err(Errno::from_raw_os_error(-number)),
@@ -114,20 +138,32 @@ pub(crate) fn keep_capabilities() -> Result<(), Refusal> {
 pub(crate) fn give_up_capabilities() -> Result<(), Refusal> {
     for bit in 0..64 {
         let capability = CapabilitySet::from_bits_retain(1 << bit);
-        // The first number that the kernel does not know ends the list.
-        if rustix::thread::capability_is_in_bounding_set(capability).is_err() {
-            break;
+        match rustix::thread::remove_capability_from_bounding_set(capability) {
+            // The first number that the kernel does not know ends the list.
+            Err(Errno::INVAL) => break,
+            dropped => Refusal::of("PR_CAPBSET_DROP", dropped)?,
         }
-        let dropped = rustix::thread::remove_capability_from_bounding_set(capability);
-        Refusal::of("PR_CAPBSET_DROP", dropped)?;
     }
-    Refusal::of("PR_CAP_AMBIENT_CLEAR_ALL", rustix::thread::clear_ambient_capability_set())?;
+    Refusal::of(
+        "PR_CAP_AMBIENT_CLEAR_ALL",
+        rustix::thread::clear_ambient_capability_set(),
+    )?;
     let none = CapabilitySet::empty();
-    let sets = CapabilitySets { effective: none, permitted: none, inheritable: none };
+    let sets = CapabilitySets {
+        effective: none,
+        permitted: none,
+        inheritable: none,
+    };
     Refusal::of("capset", rustix::thread::set_capabilities(None, sets))?;
-    Refusal::of("PR_SET_NO_NEW_PRIVS", rustix::thread::set_no_new_privs(true))?;
+    Refusal::of(
+        "PR_SET_NO_NEW_PRIVS",
+        rustix::thread::set_no_new_privs(true),
+    )?;
     let hidden = rustix::process::DumpableBehavior::NotDumpable;
-    Refusal::of("PR_SET_DUMPABLE", rustix::process::set_dumpable_behavior(hidden))
+    Refusal::of(
+        "PR_SET_DUMPABLE",
+        rustix::process::set_dumpable_behavior(hidden),
+    )
 }
 
 /// The directories that hold the system's programs and libraries, beside `/usr`.
@@ -142,9 +178,9 @@ pub(crate) fn enter(view: &View) -> Result<(), Refusal> {
     root.devices()?;
     root.processes()?;
     root.configuration(view.network)?;
+    root.scratch("tmp")?;
     root.files(view)?;
     root.tools(view)?;
-    root.scratch("tmp")?;
     root.directory(Path::new(HOME))?;
     root.directory(Path::new(BUILD))?;
     if let Some(tree) = &view.tree {
@@ -168,7 +204,10 @@ struct Root<'v> {
 
 impl<'v> Root<'v> {
     fn new(at: &'v Path) -> Result<Self, Refusal> {
-        let table = Refusal::from_io("read of /proc/self/mountinfo", fs::read("/proc/self/mountinfo"))?;
+        let table = Refusal::from_io(
+            "read of /proc/self/mountinfo",
+            fs::read("/proc/self/mountinfo"),
+        )?;
         let mounts = mount_points(&table);
         let flags = MountFlags::NOSUID | MountFlags::NODEV;
         let mounted = rustix::mount::mount("stagecraft", at, "tmpfs", flags, c"mode=0755");
@@ -182,20 +221,31 @@ impl<'v> Root<'v> {
     }
 
     fn directory(&self, path: &Path) -> Result<(), Refusal> {
-        Refusal::from_io("directory of the root", fs::create_dir_all(self.inside(path)))
+        Refusal::from_io(
+            "directory of the root",
+            fs::create_dir_all(self.inside(path)),
+        )
     }
 
     fn text(&self, path: &str, text: &str) -> Result<(), Refusal> {
-        Refusal::from_io("file of /etc", fs::write(self.inside(Path::new(path)), text))
+        Refusal::from_io(
+            "file of /etc",
+            fs::write(self.inside(Path::new(path)), text),
+        )
     }
 
     fn symlink(&self, target: &Path, path: &Path) -> Result<(), Refusal> {
-        Refusal::of("symlink of the root", rustix::fs::symlink(target, self.inside(path)))
+        Refusal::of(
+            "symlink of the root",
+            rustix::fs::symlink(target, self.inside(path)),
+        )
     }
 
     /// Shows `source` of the old root at `path`; nothing when there is no such thing.
     fn show(&self, source: &Path, path: &Path, access: Access) -> Result<(), Refusal> {
-        let Ok(status) = fs::metadata(source) else { return Ok(()) };
+        let Ok(status) = fs::metadata(source) else {
+            return Ok(());
+        };
         if status.is_dir() {
             self.directory(path)?;
         } else {
@@ -209,13 +259,20 @@ impl<'v> Root<'v> {
 
     fn bind(&self, source: &Path, path: &Path, access: Access) -> Result<(), Refusal> {
         let target = self.inside(path);
-        Refusal::of("bind mount", rustix::mount::mount_bind_recursive(source, &target))?;
+        Refusal::of(
+            "bind mount",
+            rustix::mount::mount_bind_recursive(source, &target),
+        )?;
         restrict(&target, access)?;
         let below = self.mounts.iter().filter(|mount| *mount != source);
         for rest in below.filter_map(|mount| mount.strip_prefix(source).ok()) {
             match restrict(&target.join(rest), access) {
                 // A mount hidden by another, or one that not even its owner may look at.
-                Err(Refusal { errno: Errno::ACCESS | Errno::NOENT | Errno::INVAL, .. }) | Ok(()) => {}
+                Err(Refusal {
+                    errno: Errno::ACCESS | Errno::NOENT | Errno::INVAL,
+                    ..
+                })
+                | Ok(()) => {}
                 Err(refusal) => return Err(refusal),
             }
         }
@@ -239,11 +296,22 @@ impl<'v> Root<'v> {
         for name in ["null", "zero", "full", "random", "urandom"] {
             let path = Path::new("/dev").join(name);
             self.directory(Path::new("/dev"))?;
+            if !path.exists() {
+                continue;
+            }
             let target = self.inside(&path);
             Refusal::from_io("place of a device", fs::File::create(&target))?;
-            Refusal::of("bind mount of a device", rustix::mount::mount_bind(&path, &target))?;
+            Refusal::of(
+                "bind mount of a device",
+                rustix::mount::mount_bind(&path, &target),
+            )?;
         }
-        let links = [("fd", ""), ("stdin", "/0"), ("stdout", "/1"), ("stderr", "/2")];
+        let links = [
+            ("fd", ""),
+            ("stdin", "/0"),
+            ("stdout", "/1"),
+            ("stderr", "/2"),
+        ];
         for (name, descriptor) in links {
             let target = format!("/proc/self/fd{descriptor}");
             self.symlink(Path::new(&target), &Path::new("/dev").join(name))?;
@@ -257,7 +325,10 @@ impl<'v> Root<'v> {
         self.directory(Path::new("/proc"))?;
         let target = self.inside(Path::new("/proc"));
         let flags = MountFlags::NOSUID | MountFlags::NODEV | MountFlags::NOEXEC;
-        Refusal::of("mount of /proc", rustix::mount::mount("proc", &target, "proc", flags, None))?;
+        Refusal::of(
+            "mount of /proc",
+            rustix::mount::mount("proc", &target, "proc", flags, None),
+        )?;
         for name in ["sys", "sysrq-trigger", "irq", "bus"] {
             let path = target.join(name);
             match rustix::mount::mount_bind(&path, &path) {
@@ -278,14 +349,27 @@ impl<'v> Root<'v> {
             &format!("build:x:{UID}:{GID}::{HOME}:/bin/sh\nnobody:x:65534:65534::/:/bin/false\n"),
         )?;
         self.text("/etc/group", &format!("build:x:{GID}:\nnogroup:x:65534:\n"))?;
-        self.text("/etc/nsswitch.conf", "passwd: files\ngroup: files\nhosts: files dns\n")?;
+        self.text(
+            "/etc/nsswitch.conf",
+            "passwd: files\ngroup: files\nhosts: files dns\n",
+        )?;
         let shared: &[&str] = if network {
-            &["/etc/resolv.conf", "/etc/hosts", "/etc/services", "/etc/ssl", "/etc/pki", "/etc/ca-certificates"]
+            &[
+                "/etc/resolv.conf",
+                "/etc/hosts",
+                "/etc/services",
+                "/etc/ssl",
+                "/etc/pki",
+                "/etc/ca-certificates",
+            ]
         } else {
             self.text("/etc/hosts", "127.0.0.1 localhost\n::1 localhost\n")?;
             &[]
         };
-        for path in ["/etc/alternatives", "/etc/ld.so.cache"].iter().chain(shared) {
+        for path in ["/etc/alternatives", "/etc/ld.so.cache"]
+            .iter()
+            .chain(shared)
+        {
             self.show(Path::new(path), Path::new(path), Access::Read)?;
         }
         Ok(())
@@ -298,7 +382,10 @@ impl<'v> Root<'v> {
         wanted.sort();
         let mut shown: Option<&Path> = None;
         for path in wanted {
-            let system = ["usr"].iter().chain(&SYSTEM).any(|name| path.starts_with(Path::new("/").join(name)));
+            let system = ["usr"]
+                .iter()
+                .chain(&SYSTEM)
+                .any(|name| path.starts_with(Path::new("/").join(name)));
             if system || shown.is_some_and(|above| path.starts_with(above)) {
                 continue;
             }
@@ -330,7 +417,10 @@ impl<'v> Root<'v> {
         restrict(self.at, Access::Read)?;
         Refusal::of("chdir to the root", rustix::process::chdir(self.at))?;
         Refusal::of("pivot_root", rustix::process::pivot_root(".", "."))?;
-        Refusal::of("unmount of the old root", rustix::mount::unmount(".", UnmountFlags::DETACH))?;
+        Refusal::of(
+            "unmount of the old root",
+            rustix::mount::unmount(".", UnmountFlags::DETACH),
+        )?;
         Refusal::of("chdir to the root", rustix::process::chdir("/"))?;
         rustix::process::umask(Mode::from_raw_mode(0o022));
         Ok(())
@@ -354,17 +444,22 @@ fn restrict(target: &Path, access: Access) -> Result<(), Refusal> {
 fn mount_points(table: &[u8]) -> Vec<PathBuf> {
     let lines = table.split(|byte| *byte == b'\n');
     let fields = lines.filter_map(|line| line.split(|byte| *byte == b' ').nth(4));
-    fields.map(|field| PathBuf::from(std::ffi::OsString::from_vec(unescape(field)))).collect()
+    fields
+        .map(|field| PathBuf::from(std::ffi::OsString::from_vec(unescape(field))))
+        .collect()
 }
 
 fn unescape(field: &[u8]) -> Vec<u8> {
     let mut plain = Vec::with_capacity(field.len());
     let mut rest = field;
     while let [byte, after @ ..] = rest {
-        let octal = after.get(..3).filter(|_| *byte == b'\\').and_then(|digits| {
-            let digits = std::str::from_utf8(digits).ok()?;
-            u8::from_str_radix(digits, 8).ok()
-        });
+        let octal = after
+            .get(..3)
+            .filter(|_| *byte == b'\\')
+            .and_then(|digits| {
+                let digits = std::str::from_utf8(digits).ok()?;
+                u8::from_str_radix(digits, 8).ok()
+            });
         plain.push(octal.unwrap_or(*byte));
         rest = if octal.is_some() { &after[3..] } else { after };
     }
@@ -377,7 +472,8 @@ mod tests {
 
     #[test]
     fn mount_points_are_read_and_unescaped() {
-        let table = b"22 1 8:1 / / rw - ext4 /dev/sda rw\n30 22 0:5 / /mnt/a\\040b rw - tmpfs x rw\n";
+        let table =
+            b"22 1 8:1 / / rw - ext4 /dev/sda rw\n30 22 0:5 / /mnt/a\\040b rw - tmpfs x rw\n";
         assert_eq!(mount_points(table), [Path::new("/"), Path::new("/mnt/a b")]);
     }
 }

@@ -59,8 +59,10 @@ pub(crate) fn variables(run: &Run, places: &Places) -> Vec<(String, String)> {
         ("TZ", "UTC".to_owned()),
         ("USER", "build".to_owned()),
     ];
-    let mut variables: BTreeMap<String, String> =
-        fixed.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
+    let mut variables: BTreeMap<String, String> = fixed
+        .into_iter()
+        .map(|(name, value)| (name.to_owned(), value))
+        .collect();
     for (name, value) in run.values.iter().chain(&run.env) {
         variables.insert(name.clone(), value.clone());
     }

@@ -1,6 +1,5 @@
 //! The words for what went wrong in a sandbox, and what to do about it.
 //! Reads the project only to see whether a file that a failed command missed is there.
-#![expect(clippy::disallowed_methods, reason = "effects: looks for files of the project")]
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
@@ -21,7 +20,10 @@ use crate::sandbox::tree::Listing;
 
 /// Returns the system's words for an error, without its number.
 pub(crate) fn io(error: &io::Error) -> String {
-    Errno::from_io_error(error).map_or_else(|| error.kind().to_string(), |known| errno(known.raw_os_error()))
+    Errno::from_io_error(error).map_or_else(
+        || error.kind().to_string(),
+        |known| errno(known.raw_os_error()),
+    )
 }
 
 /// Returns the system's words for an error number.
@@ -29,20 +31,27 @@ pub(crate) fn errno(number: i32) -> String {
     let text = io::Error::from_raw_os_error(number).to_string();
     let text = text.split(" (os error").next().unwrap_or_default();
     let mut characters = text.chars();
-    characters.next().map_or_else(String::new, |first| first.to_lowercase().chain(characters).collect())
+    characters.next().map_or_else(String::new, |first| {
+        first.to_lowercase().chain(characters).collect()
+    })
 }
 
 /// Returns a duration as one would write it in the configuration.
 pub(crate) fn duration(duration: Duration) -> String {
     let (seconds, milliseconds) = (duration.as_secs(), duration.subsec_millis());
     let mut text = String::new();
-    for (count, unit) in [(seconds / 3600, "h"), (seconds / 60 % 60, "m"), (seconds % 60, "s")] {
+    for (count, unit) in [
+        (seconds / 3600, "h"),
+        (seconds / 60 % 60, "m"),
+        (seconds % 60, "s"),
+    ] {
         if count > 0 {
-            text.push_str(&format!("{count}{unit}"));
+            // Writing to a string cannot fail.
+            write!(text, "{count}{unit}").ok();
         }
     }
     if milliseconds > 0 || text.is_empty() {
-        text.push_str(&format!("{milliseconds}ms"));
+        write!(text, "{milliseconds}ms").ok();
     }
     text
 }
@@ -61,20 +70,35 @@ pub(crate) fn unstartable(program: &str, number: i32) -> Failure {
     let (what, hint) = match Errno::from_raw_os_error(number) {
         Errno::NOENT => (
             "no such file, or its interpreter is missing".to_owned(),
-            Some(format!("add `{program}` to inputs, or the program of its `#!` line to tools")),
+            Some(format!(
+                "add `{program}` to inputs, or the program of its `#!` line to tools"
+            )),
         ),
-        Errno::ACCESS => ("it is not executable".to_owned(), Some(format!("run `chmod +x {program}`"))),
-        Errno::NOEXEC => {
-            ("not a program of this machine".to_owned(), Some("start it with a `#!` line".to_owned()))
-        }
+        Errno::ACCESS => (
+            "it is not executable".to_owned(),
+            Some(format!("run `chmod +x {program}`")),
+        ),
+        Errno::NOEXEC => (
+            "not a program of this machine".to_owned(),
+            Some("start it with a `#!` line".to_owned()),
+        ),
         _ => (errno(number), None),
     };
-    Failure { cause: Cause::Machine, message: format!("`{program}` could not be started: {what}"), hint }
+    Failure {
+        cause: Cause::Machine,
+        message: format!("`{program}` could not be started: {what}"),
+        hint,
+    }
 }
 
 /// Returns the failure of a declared output that is not there.
 pub(crate) fn missing(missing: &Missing) -> Failure {
-    let Missing { output, similar, literal, file } = missing;
+    let Missing {
+        output,
+        similar,
+        literal,
+        file,
+    } = missing;
     let mut message = match (literal, file) {
         (true, true) => format!("declared output `{output}` is not a directory"),
         (true, false) => format!("declared output `{output}` was not made"),
@@ -86,13 +110,16 @@ pub(crate) fn missing(missing: &Missing) -> Failure {
         Some((first, _)) => {
             message.push_str("; written:");
             for path in similar {
-                // Writing to a string cannot fail.
                 write!(message, "\n  {path}").ok();
             }
             format!("if `{first}` is the output, name it in outputs")
         }
     };
-    Failure { cause: Cause::MissingOutput, message, hint: Some(hint) }
+    Failure {
+        cause: Cause::MissingOutput,
+        message,
+        hint: Some(hint),
+    }
 }
 
 /// How many undeclared writes are named; the others are counted.
@@ -100,7 +127,11 @@ const NAMED: usize = 10;
 
 /// Returns a line for each undeclared write.
 pub(crate) fn undeclared(undeclared: &[Undeclared], workdir: &ProjectPath) -> Vec<String> {
-    let mut lines: Vec<String> = undeclared.iter().take(NAMED).map(|one| line(one, workdir)).collect();
+    let mut lines: Vec<String> = undeclared
+        .iter()
+        .take(NAMED)
+        .map(|one| line(one, workdir))
+        .collect();
     if let Some(rest) = undeclared.len().checked_sub(NAMED).filter(|rest| *rest > 0) {
         lines.push(format!("wrote {rest} more files which are not declared"));
     }
@@ -112,11 +143,16 @@ fn line(undeclared: &Undeclared, workdir: &ProjectPath) -> String {
     let inside = if workdir.is_root() {
         Some(path.as_str())
     } else {
-        path.strip_prefix(workdir.as_str()).and_then(|path| path.strip_prefix('/'))
+        path.strip_prefix(workdir.as_str())
+            .and_then(|path| path.strip_prefix('/'))
     };
     match (deed, inside) {
-        (Deed::Wrote, Some(path)) => format!("wrote `{path}` which is not declared; add it to outputs"),
-        (Deed::Wrote, None) => format!("wrote `{path}` which lies outside its workdir `{workdir}` and is dropped"),
+        (Deed::Wrote, Some(path)) => {
+            format!("wrote `{path}` which is not declared; add it to outputs")
+        }
+        (Deed::Wrote, None) => {
+            format!("wrote `{path}` which lies outside its workdir `{workdir}` and is dropped")
+        }
         (Deed::Changed, _) => format!("changed its input `{path}`; the change is dropped"),
         (Deed::Removed, _) => format!("removed its input `{path}`; nothing comes of it"),
     }
@@ -161,7 +197,9 @@ fn tail(frames: &[Frame]) -> String {
 
 /// Returns the program that a shell says it did not find: `sh: 1: cc: not found`.
 fn not_found(line: &str) -> Option<&str> {
-    let said = line.strip_suffix(": not found").or_else(|| line.strip_suffix(": command not found"))?;
+    let said = line
+        .strip_suffix(": not found")
+        .or_else(|| line.strip_suffix(": command not found"))?;
     let program = said.rsplit(": ").next()?;
     let plain = !program.is_empty() && !program.contains(['/', ' ']);
     plain.then_some(program)
@@ -180,9 +218,15 @@ fn missed(text: &str, workdir: &ProjectPath, staged: &Listing, project: &Path) -
         .take(WORDS)
         .collect();
     let absent = |path: &str| !staged.entries.contains_key(path);
-    let direct = words.iter().flat_map(|word| [join(workdir.as_str(), word), join("", word)]);
+    let direct = words
+        .iter()
+        .flat_map(|word| [join(workdir.as_str(), word), join("", word)]);
     let direct = direct.flatten().find(|path| {
-        absent(path) && project.join(path).symlink_metadata().is_ok_and(|found| found.is_file())
+        absent(path)
+            && project
+                .join(path)
+                .symlink_metadata()
+                .is_ok_and(|found| found.is_file())
     });
     direct.or_else(|| by_last_part(&words, staged, project))
 }
@@ -203,19 +247,33 @@ fn join(directory: &str, word: &str) -> Option<String> {
             Component::RootDir | Component::Prefix(_) => return None,
         }
     }
-    let hidden = path.first().is_none_or(|first| [".git", ".stagecraft"].contains(first));
+    let hidden = path
+        .first()
+        .is_none_or(|first| [".git", ".stagecraft"].contains(first));
     (!hidden).then(|| path.join("/"))
 }
 
 /// A compiler names `log.h`, which it looked for in directories that it does not name.
 fn by_last_part(words: &BTreeSet<&str>, staged: &Listing, project: &Path) -> Option<String> {
-    let wanted: BTreeSet<&str> =
-        words.iter().map(|word| word.trim_start_matches(['.', '/'])).filter(|word| word.contains('.')).collect();
+    let wanted: BTreeSet<&str> = words
+        .iter()
+        .map(|word| word.trim_start_matches(['.', '/']))
+        .filter(|word| word.contains('.'))
+        .collect();
     let visible = |entry: &walkdir::DirEntry| {
-        entry.depth() == 0 || ![".git", ".stagecraft"].iter().any(|hidden| entry.file_name() == *hidden)
+        entry.depth() == 0
+            || ![".git", ".stagecraft"]
+                .iter()
+                .any(|hidden| entry.file_name() == *hidden)
     };
-    let files = WalkDir::new(project).sort_by_file_name().into_iter().filter_entry(visible);
-    let files = files.take(FILES).filter_map(Result::ok).filter(|entry| entry.file_type().is_file());
+    let files = WalkDir::new(project)
+        .sort_by_file_name()
+        .into_iter()
+        .filter_entry(visible);
+    let files = files
+        .take(FILES)
+        .filter_map(Result::ok)
+        .filter(|entry| entry.file_type().is_file());
     let paths = files.filter_map(|entry| {
         let path: PathBuf = entry.path().strip_prefix(project).ok()?.to_owned();
         path.into_os_string().into_string().ok()
@@ -243,13 +301,19 @@ mod tests {
     #[test]
     fn shells_name_the_program_that_they_missed() {
         assert_eq!(not_found("sh: 1: cc: not found"), Some("cc"));
-        assert_eq!(not_found("bash: line 1: node: command not found"), Some("node"));
+        assert_eq!(
+            not_found("bash: line 1: node: command not found"),
+            Some("node")
+        );
         assert_eq!(not_found("error: file: not found in archive"), None);
     }
 
     #[test]
     fn words_become_paths_that_stay_inside() {
-        assert_eq!(join("services/api", "../common/log.h").as_deref(), Some("services/common/log.h"));
+        assert_eq!(
+            join("services/api", "../common/log.h").as_deref(),
+            Some("services/common/log.h")
+        );
         assert_eq!(join("a", "/build/b/c.h").as_deref(), Some("b/c.h"));
         assert_eq!(join("a", "../../etc/passwd"), None);
         assert_eq!(join("a", "/etc/passwd"), None);

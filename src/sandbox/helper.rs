@@ -1,7 +1,10 @@
 //! The helper process: this program started again, single-threaded, to confine one command and wait for it.
 //! `outer` makes the namespaces and waits; `inner` is process 1 of them, mounts, and starts the command.
 //! Reads no configuration and no environment; all it knows comes through the socket that is its standard input.
-#![expect(clippy::disallowed_methods, reason = "effects: processes, namespaces, /proc")]
+#![expect(
+    clippy::disallowed_methods,
+    reason = "effects: processes, namespaces, /proc"
+)]
 
 use std::ffi::{OsStr, OsString};
 use std::io;
@@ -39,14 +42,19 @@ pub fn helper(arguments: &[OsString]) -> Option<ExitCode> {
 /// Returns the command that starts a helper with `socket` as its only link.
 pub(crate) fn command(program: &OsStr, socket: UnixStream) -> Command {
     let mut command = Command::new(program);
-    command.arg(MARK).env_clear().stdin(Stdio::from(std::os::fd::OwnedFd::from(socket)));
+    command
+        .arg(MARK)
+        .env_clear()
+        .stdin(Stdio::from(std::os::fd::OwnedFd::from(socket)));
     command
 }
 
 fn serve(inner: bool) -> io::Result<()> {
     let mut socket = UnixStream::from(io::stdin().as_fd().try_clone_to_owned()?);
     die_with_parent()?;
-    let Some(message) = receive(&mut socket)? else { return Ok(()) };
+    let Some(message) = receive(&mut socket)? else {
+        return Ok(());
+    };
     let order = Order::decode(&message).map_err(io::Error::other)?;
     rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o022));
     let report = match (&order.confinement, inner) {
@@ -54,32 +62,47 @@ fn serve(inner: bool) -> io::Result<()> {
         (Confinement::Namespaces(view), false) => outer(view, &message, &socket),
         (Confinement::Namespaces(view), true) => first(&order, view),
     };
-    match report.unwrap_or_else(Refusal::report) {
+    match report.unwrap_or_else(|refusal| Some(refusal.report())) {
         Some(report) => send(&mut socket, &report.encode()),
         None => Ok(()),
     }
 }
 
 fn die_with_parent() -> io::Result<()> {
-    Ok(rustix::process::set_parent_process_death_signal(Some(Signal::KILL))?)
+    Ok(rustix::process::set_parent_process_death_signal(Some(
+        Signal::KILL,
+    ))?)
 }
 
 impl Refusal {
-    fn report(self) -> Option<Report> {
-        Some(Report::Refused { step: self.step.to_owned(), errno: self.errno.raw_os_error() })
+    fn report(self) -> Report {
+        Report::Refused {
+            step: self.step.to_owned(),
+            errno: self.errno.raw_os_error(),
+        }
     }
 }
 
 /// Level 0: starts the command and, once it has ended, kills whatever it left behind.
 fn plain(order: &Order, socket: &UnixStream) -> Result<Option<Report>, Refusal> {
     // The executor's death is noticed on the socket, and then the descendants are killed too.
-    Refusal::of("PR_SET_PDEATHSIG", rustix::process::set_parent_process_death_signal(None))?;
+    Refusal::of(
+        "PR_SET_PDEATHSIG",
+        rustix::process::set_parent_process_death_signal(None),
+    )?;
     Refusal::of("setsid", rustix::process::setsid())?;
     let myself = Some(rustix::process::getpid());
-    Refusal::of("PR_SET_CHILD_SUBREAPER", rustix::process::set_child_subreaper(myself))?;
+    Refusal::of(
+        "PR_SET_CHILD_SUBREAPER",
+        rustix::process::set_child_subreaper(myself),
+    )?;
     let mut child = match start(order) {
         Ok(child) => child,
-        Err(errno) => return Ok(Some(Report::Unstartable { errno: errno.raw_os_error() })),
+        Err(errno) => {
+            return Ok(Some(Report::Unstartable {
+                errno: errno.raw_os_error(),
+            }));
+        }
     };
     let pid = Pid::from_child(&child);
     let handle = rustix::process::pidfd_open(pid, PidfdFlags::empty());
@@ -92,7 +115,12 @@ fn plain(order: &Order, socket: &UnixStream) -> Result<Option<Report>, Refusal> 
         match rustix::process::waitpid(Some(pid), WaitOptions::empty()) {
             Ok(Some((_, status))) => break status,
             Ok(None) | Err(Errno::INTR) => {}
-            Err(errno) => return Err(Refusal { step: "waitpid", errno }),
+            Err(errno) => {
+                return Err(Refusal {
+                    step: "waitpid",
+                    errno,
+                });
+            }
         }
     };
     sweep();
@@ -101,9 +129,14 @@ fn plain(order: &Order, socket: &UnixStream) -> Result<Option<Report>, Refusal> 
 
 /// Kills and reaps every child, those included that become children while it goes on.
 fn sweep() {
-    let list = format!("/proc/self/task/{}/children", rustix::thread::gettid().as_raw_nonzero());
+    let list = format!(
+        "/proc/self/task/{}/children",
+        rustix::thread::gettid().as_raw_nonzero()
+    );
     while let Ok(children) = std::fs::read_to_string(&list) {
-        let pids = children.split_whitespace().filter_map(|pid| Pid::from_raw(pid.parse().ok()?));
+        let pids = children
+            .split_whitespace()
+            .filter_map(|pid| Pid::from_raw(pid.parse().ok()?));
         let pids: Vec<Pid> = pids.collect();
         if pids.is_empty() {
             return;
@@ -121,7 +154,10 @@ fn outer(view: &View, message: &[u8], socket: &UnixStream) -> Result<Option<Repo
     Refusal::of("setsid", rustix::process::setsid())?;
     confine::unshare(view.network)?;
     // Changing credentials clears it.
-    Refusal::of("PR_SET_PDEATHSIG", rustix::process::set_parent_process_death_signal(Some(Signal::KILL)))?;
+    Refusal::of(
+        "PR_SET_PDEATHSIG",
+        rustix::process::set_parent_process_death_signal(Some(Signal::KILL)),
+    )?;
     confine::keep_capabilities()?;
     let (mut link, theirs) = Refusal::from_io("socketpair", UnixStream::pair())?;
     let mut inside = command(OsStr::new("/proc/self/exe"), theirs);
@@ -168,17 +204,29 @@ fn first(order: &Order, view: &View) -> Result<Option<Report>, Refusal> {
     Refusal::of("setsid", rustix::process::setsid())?;
     confine::enter(view)?;
     confine::give_up_capabilities()?;
-    Refusal::of("PR_SET_PDEATHSIG", rustix::process::set_parent_process_death_signal(Some(Signal::KILL)))?;
+    Refusal::of(
+        "PR_SET_PDEATHSIG",
+        rustix::process::set_parent_process_death_signal(Some(Signal::KILL)),
+    )?;
     let child = match start(order) {
         Ok(child) => child,
-        Err(errno) => return Ok(Some(Report::Unstartable { errno: errno.raw_os_error() })),
+        Err(errno) => {
+            return Ok(Some(Report::Unstartable {
+                errno: errno.raw_os_error(),
+            }));
+        }
     };
     let wanted = Pid::from_child(&child);
     loop {
         match rustix::process::wait(WaitOptions::empty()) {
             Ok(Some((pid, status))) if pid == wanted => return Ok(report_of(status)),
             Ok(_) | Err(Errno::INTR) => {}
-            Err(errno) => return Err(Refusal { step: "wait", errno }),
+            Err(errno) => {
+                return Err(Refusal {
+                    step: "wait",
+                    errno,
+                });
+            }
         }
     }
 }
@@ -192,10 +240,22 @@ fn report_of(status: WaitStatus) -> Option<Report> {
 /// executor is just starting is tried again: that process is about to close it.
 fn start(order: &Order) -> Result<Child, Errno> {
     // A limit that was lower already cannot be raised, which is fine.
-    rustix::process::setrlimit(Resource::Core, Rlimit { current: Some(0), maximum: Some(0) }).ok();
+    rustix::process::setrlimit(
+        Resource::Core,
+        Rlimit {
+            current: Some(0),
+            maximum: Some(0),
+        },
+    )
+    .ok();
     let mut command = Command::new(&order.program);
-    command.arg0(&order.name).args(&order.arguments).current_dir(&order.directory);
-    command.env_clear().envs(order.environment.iter().map(|(name, value)| (name, value)));
+    command
+        .arg0(&order.name)
+        .args(&order.arguments)
+        .current_dir(&order.directory);
+    command
+        .env_clear()
+        .envs(order.environment.iter().map(|(name, value)| (name, value)));
     command.stdin(Stdio::null());
     for _ in 0..100 {
         match command.spawn() {

@@ -22,7 +22,9 @@ impl Stream {
     }
 
     fn parse(code: u8) -> Option<Self> {
-        [Self::Stdout, Self::Stderr].into_iter().find(|stream| stream.code() == code)
+        [Self::Stdout, Self::Stderr]
+            .into_iter()
+            .find(|stream| stream.code() == code)
     }
 }
 
@@ -72,18 +74,31 @@ impl Log {
         let fits = bytes.len().min(LIMIT - self.kept);
         if fits > 0 {
             self.kept += fits;
-            self.frames.push(Frame { stream, microseconds, bytes: bytes[..fits].to_vec() });
+            self.frames.push(Frame {
+                stream,
+                microseconds,
+                bytes: bytes[..fits].to_vec(),
+            });
         }
         if fits < bytes.len() && !self.truncated {
             self.truncated = true;
             let bytes = TRUNCATED.as_bytes().to_vec();
-            self.frames.push(Frame { stream: Stream::Stderr, microseconds, bytes });
+            self.frames.push(Frame {
+                stream: Stream::Stderr,
+                microseconds,
+                bytes,
+            });
         }
     }
 
     /// Returns the frames so far.
     pub(crate) fn frames(&self) -> &[Frame] {
         &self.frames
+    }
+
+    /// Returns the frames so far, to be changed without changing their lengths.
+    pub(crate) fn frames_mut(&mut self) -> &mut [Frame] {
+        &mut self.frames
     }
 
     /// Returns the bytes for the store; none when nothing was printed.
@@ -113,10 +128,15 @@ pub fn decode_log(bytes: &[u8]) -> Result<Vec<Frame>, LogError> {
         return Err(LogError::Version { found });
     }
     let frames = decoder.list(|decoder| {
-        let stream = Stream::parse(decoder.u8()?)
-            .ok_or(DecodeError::Value { what: "stream of a log frame" })?;
+        let stream = Stream::parse(decoder.u8()?).ok_or(DecodeError::Value {
+            what: "stream of a log frame",
+        })?;
         let microseconds = decoder.u64()?;
-        Ok(Frame { stream, microseconds, bytes: decoder.bytes()?.to_vec() })
+        Ok(Frame {
+            stream,
+            microseconds,
+            bytes: decoder.bytes()?.to_vec(),
+        })
     })?;
     decoder.finish()?;
     Ok(frames)

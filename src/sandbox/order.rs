@@ -110,14 +110,21 @@ impl Order {
         let program = read_path(&mut decoder)?;
         let name = decoder.text()?.to_owned();
         let arguments = decoder.list(|decoder| Ok(decoder.text()?.to_owned()))?;
-        let environment = decoder
-            .list(|decoder| Ok((decoder.text()?.to_owned(), decoder.text()?.to_owned())))?;
+        let environment =
+            decoder.list(|decoder| Ok((decoder.text()?.to_owned(), decoder.text()?.to_owned())))?;
         let confinement = match decoder.option(View::read)? {
             None => Confinement::Directory,
             Some(view) => Confinement::Namespaces(view),
         };
         decoder.finish()?;
-        Ok(Self { confinement, directory, program, name, arguments, environment })
+        Ok(Self {
+            confinement,
+            directory,
+            program,
+            name,
+            arguments,
+            environment,
+        })
     }
 }
 
@@ -152,11 +159,18 @@ impl Report {
         let mut decoder = Decoder::new(bytes);
         let (code, number) = (decoder.u8()?, decoder.u32()?.cast_signed());
         let report = match code {
-            0 => Self::Refused { step: decoder.text()?.to_owned(), errno: number },
+            0 => Self::Refused {
+                step: decoder.text()?.to_owned(),
+                errno: number,
+            },
             1 => Self::Unstartable { errno: number },
             2 => Self::Exited(number),
             3 => Self::Signaled(number),
-            _ => return Err(DecodeError::Value { what: "report of the sandbox helper" }),
+            _ => {
+                return Err(DecodeError::Value {
+                    what: "report of the sandbox helper",
+                });
+            }
         };
         decoder.finish()?;
         Ok(report)
@@ -173,7 +187,9 @@ fn read_path(decoder: &mut Decoder<'_>) -> Result<PathBuf, DecodeError> {
 
 /// Writes one message: its length, then its bytes.
 pub(crate) fn send(to: &mut impl Write, message: &[u8]) -> io::Result<()> {
-    let length = u32::try_from(message.len()).ok().filter(|length| *length <= MOST);
+    let length = u32::try_from(message.len())
+        .ok()
+        .filter(|length| *length <= MOST);
     let length = length.ok_or(io::ErrorKind::FileTooLarge)?;
     let mut framed = length.to_le_bytes().to_vec();
     framed.extend_from_slice(message);
@@ -218,10 +234,16 @@ mod tests {
             environment: vec![("A".to_owned(), "1".to_owned())],
         };
         assert_eq!(Order::decode(&order.encode()), Ok(order.clone()));
-        let plain = Order { confinement: Confinement::Directory, ..order };
+        let plain = Order {
+            confinement: Confinement::Directory,
+            ..order
+        };
         assert_eq!(Order::decode(&plain.encode()), Ok(plain));
         for report in [
-            Report::Refused { step: "unshare".to_owned(), errno: 1 },
+            Report::Refused {
+                step: "unshare".to_owned(),
+                errno: 1,
+            },
             Report::Unstartable { errno: 2 },
             Report::Exited(3),
             Report::Signaled(9),

@@ -1,6 +1,9 @@
 //! One run of the helper: sends the order, collects what the command prints, and stops it in time.
 //! Knows nothing of stores and outputs. Returns only when the helper is gone.
-#![expect(clippy::disallowed_methods, reason = "effects: processes, the monotonic clock")]
+#![expect(
+    clippy::disallowed_methods,
+    reason = "effects: processes, the monotonic clock"
+)]
 
 use std::io;
 use std::net::Shutdown;
@@ -48,10 +51,18 @@ const QUIET: Duration = Duration::from_millis(200);
 const DRAIN: Duration = Duration::from_secs(2);
 
 /// Runs `order` in a new process of `program` for at most `timeout`.
-pub(crate) fn run(program: &Path, order: &Order, timeout: Duration, cancel: &Cancel) -> io::Result<Ran> {
+pub(crate) fn run(
+    program: &Path,
+    order: &Order,
+    timeout: Duration,
+    cancel: &Cancel,
+) -> io::Result<Ran> {
     let (mut socket, theirs) = UnixStream::pair()?;
     let mut command = helper::command(program.as_os_str(), theirs);
-    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?;
+    let mut child = command
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()?;
     // The command keeps the other end open as long as it lives.
     drop(command);
     // A helper that is gone already is noticed below.
@@ -69,8 +80,13 @@ pub(crate) fn run(program: &Path, order: &Order, timeout: Duration, cancel: &Can
     };
     let stopped = pump.pump(timeout, cancel);
     pump.reap()?;
-    let ending = stopped?.or(pump.report.map(Ending::Reported)).unwrap_or(Ending::Lost);
-    Ok(Ran { ending, log: pump.log })
+    let ending = stopped?
+        .or(pump.report.map(Ending::Reported))
+        .unwrap_or(Ending::Lost);
+    Ok(Ran {
+        ending,
+        log: pump.log,
+    })
 }
 
 struct Pump {
@@ -118,7 +134,10 @@ impl Pump {
     fn drain(&mut self) -> io::Result<()> {
         let end = Instant::now() + DRAIN;
         while self.pipes.iter().any(|(_, pipe)| pipe.is_some()) && Instant::now() < end {
-            if self.wait(Instant::now().checked_add(QUIET), None, false)?.late {
+            if self
+                .wait(Instant::now().checked_add(QUIET), None, false)?
+                .late
+            {
                 break;
             }
         }
@@ -126,11 +145,19 @@ impl Pump {
     }
 
     /// Waits for one event and takes in what is there.
-    fn wait(&mut self, deadline: Option<Instant>, cancel: Option<&Cancel>, helper: bool) -> io::Result<Woken> {
+    fn wait(
+        &mut self,
+        deadline: Option<Instant>,
+        cancel: Option<&Cancel>,
+        helper: bool,
+    ) -> io::Result<Woken> {
         let left = deadline.map(|deadline| {
             let left = deadline.saturating_duration_since(Instant::now());
             let seconds = left.as_secs().try_into().unwrap_or(i64::MAX);
-            Timespec { tv_sec: seconds, tv_nsec: left.subsec_nanos().into() }
+            Timespec {
+                tv_sec: seconds,
+                tv_nsec: left.subsec_nanos().into(),
+            }
         });
         let mut polled = Vec::with_capacity(4);
         let mut sources = Vec::with_capacity(4);
@@ -159,7 +186,10 @@ impl Pump {
             .filter(|(descriptor, _)| !descriptor.revents().is_empty())
             .map(|(_, source)| source)
             .collect();
-        let mut woken = Woken { late: count == 0, ..Woken::default() };
+        let mut woken = Woken {
+            late: count == 0,
+            ..Woken::default()
+        };
         for source in ready {
             match source {
                 Source::Pipe(index) => self.read(index),
@@ -175,7 +205,7 @@ impl Pump {
     }
 
     fn read(&mut self, index: usize) {
-        let mut buffer = [0; 64 << 10];
+        let mut buffer = [0; 8 << 10];
         let (stream, slot) = &mut self.pipes[index];
         let Some(pipe) = slot else { return };
         match rustix::io::read(&*pipe, &mut buffer[..]) {

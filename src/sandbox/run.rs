@@ -15,6 +15,7 @@ use crate::sandbox::explain;
 use crate::sandbox::log::Log;
 use crate::sandbox::order::{Confinement, Order, Report, View};
 use crate::sandbox::process::{self, Ending};
+use crate::sandbox::secret::Secrets;
 use crate::sandbox::stage::{Stage, StageError};
 use crate::sandbox::tree;
 
@@ -26,7 +27,13 @@ pub(crate) fn run(
     task: &RunTask<'_>,
     context: &ExecutionContext<'_>,
 ) -> Completion {
-    let attempt = Attempt { helper, level, operation, task, context };
+    let attempt = Attempt {
+        helper,
+        level,
+        operation,
+        task,
+        context,
+    };
     let mut tried = 1;
     loop {
         let (ended, log) = attempt.run();
@@ -40,13 +47,19 @@ pub(crate) fn run(
                     tried += 1;
                     continue;
                 }
-                return Completion::Failed { failure, log: log.encode(), level: Some(level) };
+                return Completion::Failed {
+                    failure,
+                    log: log.encode(),
+                    level: Some(level),
+                };
             }
             Err(Stopped::Cancelled) => return Completion::Cancelled,
             Ok(mut produced) => {
                 produced.log = log.encode();
                 if tried > 1 {
-                    produced.warnings.push(format!("succeeded on attempt {tried}"));
+                    produced
+                        .warnings
+                        .push(format!("succeeded on attempt {tried}"));
                 }
                 return Completion::Produced(produced);
             }
@@ -86,8 +99,10 @@ impl Attempt<'_> {
         let order = self.order(&stage)?;
         let limits = &task.run.limits;
         let ran = process::run(self.helper, &order, limits.timeout, context.cancel);
-        let ran = ran.map_err(|error| machine(format!("the sandbox helper: {}", explain::io(&error))))?;
+        let ran =
+            ran.map_err(|error| machine(format!("the sandbox helper: {}", explain::io(&error))))?;
         *log = ran.log;
+        Secrets::of(task.run).mask(log.frames_mut());
         self.judge(&ran.ending, &order.name, &stage, log)?;
         self.collect(&stage)
     }
@@ -119,13 +134,27 @@ impl Attempt<'_> {
         };
         let environment = variables(run, &places);
         let confinement = self.confinement(stage, programs)?;
-        Ok(Order { confinement, directory, program, name: name.to_owned(), arguments, environment })
+        Ok(Order {
+            confinement,
+            directory,
+            program,
+            name: name.to_owned(),
+            arguments,
+            environment,
+        })
     }
 
     /// Name on PATH -> program; what an operation names wins over the base.
     fn programs(&self) -> BTreeMap<String, PathBuf> {
         let tools = self.task.run.tools.iter().flat_map(|tool| &tool.programs);
-        self.task.run.base.programs.iter().chain(tools).cloned().collect()
+        self.task
+            .run
+            .base
+            .programs
+            .iter()
+            .chain(tools)
+            .cloned()
+            .collect()
     }
 
     fn places(&self, stage: &Stage) -> Result<Places, Failure> {
@@ -144,27 +173,47 @@ impl Attempt<'_> {
         })
     }
 
-    fn confinement(&self, stage: &Stage, programs: BTreeMap<String, PathBuf>) -> Result<Confinement, Failure> {
+    fn confinement(
+        &self,
+        stage: &Stage,
+        programs: BTreeMap<String, PathBuf>,
+    ) -> Result<Confinement, Failure> {
         if self.level >= 2 {
             return Ok(Confinement::Namespaces(View {
                 mount_point: stage.beside("root"),
                 tree: Some(stage.tree()),
                 programs: programs.into_iter().collect(),
-                files: self.task.run.tools.iter().flat_map(|tool| tool.files.clone()).collect(),
+                files: self
+                    .task
+                    .run
+                    .tools
+                    .iter()
+                    .flat_map(|tool| tool.files.clone())
+                    .collect(),
                 network: self.task.run.network,
             }));
         }
         for (name, program) in programs {
             let linked = std::os::unix::fs::symlink(program, stage.beside("bin").join(name));
-            linked.map_err(|error| machine(format!("the directory of PATH: {}", explain::io(&error))))?;
+            linked.map_err(|error| {
+                machine(format!("the directory of PATH: {}", explain::io(&error)))
+            })?;
         }
         Ok(Confinement::Directory)
     }
 
     fn judge(&self, ending: &Ending, name: &str, stage: &Stage, log: &Log) -> Result<(), Stopped> {
         let (task, context) = (self.task, self.context);
-        let hint =
-            |status| explain::hint(status, log.frames(), task, self.operation, &stage.staged, context.project);
+        let hint = |status| {
+            explain::hint(
+                status,
+                log.frames(),
+                task,
+                self.operation,
+                &stage.staged,
+                context.project,
+            )
+        };
         Err(Stopped::Failed(match ending {
             Ending::Reported(Report::Exited(0)) => return Ok(()),
             Ending::Cancelled => return Err(Stopped::Cancelled),
@@ -183,12 +232,19 @@ impl Attempt<'_> {
             Ending::Reported(Report::Unstartable { errno }) => explain::unstartable(name, *errno),
             Ending::Reported(Report::Refused { step, errno }) => Failure {
                 cause: Cause::Sandbox,
-                message: format!("sandbox level {}: {step}: {}", self.level, explain::errno(*errno)),
+                message: format!(
+                    "sandbox level {}: {step}: {}",
+                    self.level,
+                    explain::errno(*errno)
+                ),
                 hint: None,
             },
             Ending::TimedOut => Failure {
                 cause: Cause::Timeout,
-                message: format!("took longer than {} (timeout)", explain::duration(task.run.limits.timeout)),
+                message: format!(
+                    "took longer than {} (timeout)",
+                    explain::duration(task.run.limits.timeout)
+                ),
                 hint: Some("raise timeout, if it needs more".to_owned()),
             },
             Ending::Lost => machine("the sandbox helper was ended from outside".to_owned()),
@@ -198,19 +254,47 @@ impl Attempt<'_> {
     fn collect(&self, stage: &Stage) -> Result<Produced, Stopped> {
         let (run, context) = (self.task.run, self.context);
         let left = tree::list(&stage.tree());
-        let left = left.map_err(|error| machine(format!("read of what was written: {}", explain::io(&error))))?;
+        let left = left.map_err(|error| {
+            machine(format!("read of what was written: {}", explain::io(&error)))
+        })?;
         let mut changed = |path: &str| stage.differs(self.task, context.store, path);
-        let collected = collect(&run.outputs, &run.workdir, &stage.staged, &left, &mut changed);
-        let Collected { outputs, undeclared } = collected.map_err(|missing| explain::missing(&missing))?;
+        let collected = collect(
+            &run.outputs,
+            &run.workdir,
+            &stage.staged,
+            &left,
+            &mut changed,
+        );
+        let Collected {
+            outputs,
+            undeclared,
+        } = collected.map_err(|missing| explain::missing(&missing))?;
         let warnings = explain::undeclared(&undeclared, &run.workdir);
         if run.limits.undeclared_writes_are_errors && !warnings.is_empty() {
-            let (cause, hint) = (Cause::UndeclaredWrite, Some("sandbox.undeclared_writes is `error`".to_owned()));
-            return Err(Failure { cause, message: warnings.join("\n"), hint }.into());
+            let (cause, hint) = (
+                Cause::UndeclaredWrite,
+                Some("sandbox.undeclared_writes is `error`".to_owned()),
+            );
+            return Err(Failure {
+                cause,
+                message: warnings.join("\n"),
+                hint,
+            }
+            .into());
         }
-        let drifted = stage.drifted(self.task, context.project).map(|path| path.as_str().to_owned());
+        let drifted = stage
+            .drifted(self.task, context.project)
+            .map(|path| path.as_str().to_owned());
         let mut batch = context.store.batch();
         let output = self.import(&mut batch, stage, &outputs)?;
-        Ok(Produced { batch, output, log: Vec::new(), level: self.level, warnings, drifted })
+        Ok(Produced {
+            batch,
+            output,
+            log: Vec::new(),
+            level: self.level,
+            warnings,
+            drifted,
+        })
     }
 
     fn import(
@@ -220,7 +304,26 @@ impl Attempt<'_> {
         outputs: &[String],
     ) -> Result<Object, Failure> {
         let root = stage.tree().join(self.task.run.workdir.as_str());
-        let relative = |path: &Path| path.strip_prefix(&root).unwrap_or(path).display().to_string();
+        let found = Secrets::of(self.task.run).found_in(&root, outputs);
+        let found =
+            found.map_err(|error| machine(format!("read of outputs: {}", explain::io(&error))))?;
+        if let Some((path, secret)) = found {
+            return Err(Failure {
+                cause: Cause::MissingOutput,
+                message: format!(
+                    "output `{path}` cannot be kept: it contains the value of secret `{secret}`"
+                ),
+                hint: Some(
+                    "let the command write something that does not reveal the secret".to_owned(),
+                ),
+            });
+        }
+        let relative = |path: &Path| {
+            path.strip_prefix(&root)
+                .unwrap_or(path)
+                .display()
+                .to_string()
+        };
         batch.import_selected(&root, outputs).map_err(|error| {
             let cannot = |path: &Path, why: &str| Failure {
                 cause: Cause::MissingOutput,
@@ -230,10 +333,14 @@ impl Attempt<'_> {
             match &error {
                 StoreError::Unsupported { path, what } => cannot(path, &format!("it is a {what}")),
                 StoreError::NotUtf8 { path } => cannot(path, "its name or target is not UTF-8"),
-                StoreError::TooDeep { path } => cannot(path, "it is nested deeper than 256 directories"),
-                StoreError::Io { path, source } => {
-                    machine(format!("output `{}`: {}", relative(path), explain::io(source)))
+                StoreError::TooDeep { path } => {
+                    cannot(path, "it is nested deeper than 256 directories")
                 }
+                StoreError::Io { path, source } => machine(format!(
+                    "output `{}`: {}",
+                    relative(path),
+                    explain::io(source)
+                )),
                 other => machine(format!("outputs: {other}")),
             }
         })
@@ -241,22 +348,37 @@ impl Attempt<'_> {
 }
 
 fn machine(message: String) -> Failure {
-    Failure { cause: Cause::Machine, message, hint: None }
+    Failure {
+        cause: Cause::Machine,
+        message,
+        hint: None,
+    }
 }
 
 fn staging_failure(error: StageError) -> Failure {
     match error {
         StageError::Drift { .. } => {
-            let hint = Some("let nothing else write to the project while it is built, and run again".to_owned());
-            Failure { cause: Cause::Drift, message: error.to_string(), hint }
+            let hint = Some(
+                "let nothing else write to the project while it is built, and run again".to_owned(),
+            );
+            Failure {
+                cause: Cause::Drift,
+                message: error.to_string(),
+                hint,
+            }
         }
-        StageError::Mount { source: StoreError::Corrupt { .. } | StoreError::Absent { .. }, .. } => Failure {
+        StageError::Mount {
+            source: StoreError::Corrupt { .. } | StoreError::Absent { .. },
+            ..
+        } => Failure {
             cause: Cause::MissingBytes,
             message: error.to_string(),
             hint: Some("run `stagecraft store verify --repair`".to_owned()),
         },
         StageError::Io { path, source } => {
-            let name = path.file_name().map_or_else(|| path.display(), |name| Path::new(name).display());
+            let name = path
+                .file_name()
+                .map_or_else(|| path.display(), |name| Path::new(name).display());
             machine(format!("staging of `{name}`: {}", explain::io(&source)))
         }
         StageError::Mount { .. } | StageError::Scratch(_) => machine(error.to_string()),

@@ -1,7 +1,10 @@
 //! `Stage`: the private tree that one execution works in. Sources are hashed while they are copied, so what a command
 //! sees is what its key was computed from; a source that is not as planned is drift.
 //! Never follows a symlink of the project, and never hands out bytes that it has not hashed.
-#![expect(clippy::disallowed_methods, reason = "effects: reads the project, fills a scratch directory")]
+#![expect(
+    clippy::disallowed_methods,
+    reason = "effects: reads the project, fills a scratch directory"
+)]
 
 use std::fs;
 use std::io::{self, Read, Write};
@@ -74,9 +77,17 @@ pub(crate) enum StageError {
 
 impl Stage {
     /// Makes the tree that `task` finds, with the directories that its outputs need.
-    pub(crate) fn build(task: &RunTask<'_>, project: &Path, store: &Store) -> Result<Self, StageError> {
+    pub(crate) fn build(
+        task: &RunTask<'_>,
+        project: &Path,
+        store: &Store,
+    ) -> Result<Self, StageError> {
         let scratch = store.scratch().map_err(StageError::Scratch)?;
-        let mut stage = Self { scratch, staged: Listing::default(), witnesses: Vec::new() };
+        let mut stage = Self {
+            scratch,
+            staged: Listing::default(),
+            witnesses: Vec::new(),
+        };
         stage.mounts(task, store)?;
         stage.sources(task, project)?;
         for directory in wanted_directories(task) {
@@ -86,7 +97,8 @@ impl Stage {
             make_directory(&stage.scratch.path().join(name))?;
         }
         let tree = stage.tree();
-        stage.staged = tree::settle(&tree).map_err(|source| StageError::Io { path: tree, source })?;
+        stage.staged =
+            tree::settle(&tree).map_err(|source| StageError::Io { path: tree, source })?;
         Ok(stage)
     }
 
@@ -101,14 +113,21 @@ impl Stage {
     }
 
     fn mounts(&mut self, task: &RunTask<'_>, store: &Store) -> Result<(), StageError> {
-        if !task.mounts.first().is_some_and(|(mount, _)| mount.is_root()) {
+        if !task
+            .mounts
+            .first()
+            .is_some_and(|(mount, _)| mount.is_root())
+        {
             make_directory(&self.tree())?;
         }
         for (mount, object) in &task.mounts {
             self.directory(&mount.parent())?;
             let target = self.tree().join(mount.as_str());
             let exported = store.export(&object.digest, &target, ExportMode::Copy);
-            exported.map_err(|source| StageError::Mount { mount: mount.clone(), source })?;
+            exported.map_err(|source| StageError::Mount {
+                mount: mount.clone(),
+                source,
+            })?;
         }
         Ok(())
     }
@@ -135,10 +154,14 @@ impl Stage {
 
     /// Returns the first source that is no longer what was staged.
     pub(crate) fn drifted(&self, task: &RunTask<'_>, project: &Path) -> Option<ProjectPath> {
-        let Ok(mut reader) = Reader::new(project) else { return None };
+        let Ok(mut reader) = Reader::new(project) else {
+            return None;
+        };
         self.witnesses.iter().find_map(|witness| {
             let (path, node) = &task.run.sources[witness.index];
-            let same = reader.look(path).is_ok_and(|stat| seen(&stat) == witness.seen)
+            let same = reader
+                .look(path)
+                .is_ok_and(|stat| seen(&stat) == witness.seen)
                 || reader.matches(path, node);
             (!same).then(|| path.clone())
         })
@@ -146,8 +169,12 @@ impl Stage {
 
     /// Returns whether the file at `path` of the staged tree no longer is what was staged there.
     pub(crate) fn differs(&self, task: &RunTask<'_>, store: &Store, path: &str) -> bool {
-        let Ok(path) = path.parse::<ProjectPath>() else { return true };
-        let Some(node) = planned(task, store, &path) else { return true };
+        let Ok(path) = path.parse::<ProjectPath>() else {
+            return true;
+        };
+        let Some(node) = planned(task, store, &path) else {
+            return true;
+        };
         !Reader::new(&self.tree()).is_ok_and(|mut reader| reader.matches(&path, &node))
     }
 }
@@ -158,11 +185,17 @@ fn planned(task: &RunTask<'_>, store: &Store, path: &ProjectPath) -> Option<Node
     if let Ok(index) = sources.binary_search_by(|(source, _)| source.cmp(path)) {
         return Some(sources[index].1.clone());
     }
-    let below = task.mounts.iter().rev().find(|(mount, _)| path.starts_with(mount));
+    let below = task
+        .mounts
+        .iter()
+        .rev()
+        .find(|(mount, _)| path.starts_with(mount));
     let (mount, object) = below?;
     let mut node = Node::Directory { object: *object };
     for part in path.parts().skip(mount.parts().count()) {
-        let Node::Directory { object } = node else { return None };
+        let Node::Directory { object } = node else {
+            return None;
+        };
         node = store.directory(&object.digest).ok()??.get(part)?.clone();
     }
     Some(node)
@@ -172,20 +205,32 @@ fn planned(task: &RunTask<'_>, store: &Store, path: &ProjectPath) -> Option<Node
 fn wanted_directories(task: &RunTask<'_>) -> Vec<ProjectPath> {
     let mut directories = vec![task.run.workdir.clone()];
     for output in &task.run.outputs {
-        let mut literal: Vec<&str> =
-            output.glob.split('/').take_while(|part| !part.contains(['*', '?', '[', '{'])).collect();
+        let mut literal: Vec<&str> = output
+            .glob
+            .split('/')
+            .take_while(|part| !part.contains(['*', '?', '[', '{']))
+            .collect();
         let whole = literal.len() == output.glob.split('/').count();
         if whole && !output.directory {
             literal.pop();
         }
-        directories.extend(literal.join("/").parse().map(|path| task.run.workdir.join(&path)).ok());
+        directories.extend(
+            literal
+                .join("/")
+                .parse()
+                .map(|path| task.run.workdir.join(&path))
+                .ok(),
+        );
     }
     directories
 }
 
 /// Makes a directory with mode 0755 whatever the umask; one that is there is fine.
 fn make_directory(path: &Path) -> Result<(), StageError> {
-    let fail = |source| StageError::Io { path: path.to_owned(), source };
+    let fail = |source| StageError::Io {
+        path: path.to_owned(),
+        source,
+    };
     match fs::DirBuilder::new().mode(0o755).create(path) {
         Ok(()) => fs::set_permissions(path, fs::Permissions::from_mode(0o755)).map_err(fail),
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists && path.is_dir() => Ok(()),
@@ -200,14 +245,20 @@ struct Reader {
     last: Option<(ProjectPath, OwnedFd)>,
 }
 
-const DIRECTORY: OFlags =
-    OFlags::PATH.union(OFlags::DIRECTORY).union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
+const DIRECTORY: OFlags = OFlags::PATH
+    .union(OFlags::DIRECTORY)
+    .union(OFlags::NOFOLLOW)
+    .union(OFlags::CLOEXEC);
 
 impl Reader {
     fn new(project: &Path) -> Result<Self, StageError> {
         let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
-        let root = rustix::fs::openat(CWD, project, flags, Mode::empty())
-            .map_err(|errno| StageError::Io { path: project.to_owned(), source: errno.into() })?;
+        let root = rustix::fs::openat(CWD, project, flags, Mode::empty()).map_err(|errno| {
+            StageError::Io {
+                path: project.to_owned(),
+                source: errno.into(),
+            }
+        })?;
         Ok(Self { root, last: None })
     }
 
@@ -224,7 +275,10 @@ impl Reader {
             }
             self.last = directory.map(|directory| (parent, directory));
         }
-        Ok(self.last.as_ref().map_or(&self.root, |(_, directory)| directory))
+        Ok(self
+            .last
+            .as_ref()
+            .map_or(&self.root, |(_, directory)| directory))
     }
 
     fn look(&mut self, path: &ProjectPath) -> Result<Stat, Errno> {
@@ -237,9 +291,15 @@ impl Reader {
         let drift = || StageError::Drift { path: path.clone() };
         let refused = |errno: Errno| match errno {
             Errno::NOENT | Errno::NOTDIR | Errno::LOOP | Errno::INVAL => drift(),
-            other => StageError::Io { path: PathBuf::from(path.as_str()), source: other.into() },
+            other => StageError::Io {
+                path: PathBuf::from(path.as_str()),
+                source: other.into(),
+            },
         };
-        let fail = |source| StageError::Io { path: target.to_owned(), source };
+        let fail = |source| StageError::Io {
+            path: target.to_owned(),
+            source,
+        };
         match node {
             Node::Symlink { target: wanted } => {
                 let stat = self.look(path).map_err(refused)?;
@@ -251,14 +311,22 @@ impl Reader {
             }
             Node::File { object, executable } => {
                 let (file, stat) = self.open(path).map_err(refused)?;
-                if stat.st_size.cast_unsigned() != object.size || is_executable(&stat) != *executable {
+                if stat.st_size.cast_unsigned() != object.size
+                    || is_executable(&stat) != *executable
+                {
                     return Err(drift());
                 }
                 let mode = if *executable { 0o755 } else { 0o644 };
                 let mut copy = fs::OpenOptions::new();
-                let mut copy = copy.write(true).create_new(true).mode(mode).open(target).map_err(fail)?;
+                let mut copy = copy
+                    .write(true)
+                    .create_new(true)
+                    .mode(mode)
+                    .open(target)
+                    .map_err(fail)?;
                 let digest = transfer(file, &mut copy).map_err(fail)?;
-                copy.set_permissions(fs::Permissions::from_mode(mode)).map_err(fail)?;
+                copy.set_permissions(fs::Permissions::from_mode(mode))
+                    .map_err(fail)?;
                 if digest != object.digest {
                     return Err(drift());
                 }
@@ -271,7 +339,9 @@ impl Reader {
     /// Returns whether a source is, once more, what `node` says.
     fn matches(&mut self, path: &ProjectPath, node: &Node) -> bool {
         match node {
-            Node::Symlink { target } => self.link(path).is_ok_and(|found| found == target.as_bytes()),
+            Node::Symlink { target } => self
+                .link(path)
+                .is_ok_and(|found| found == target.as_bytes()),
             Node::File { object, executable } => self.open(path).is_ok_and(|(file, stat)| {
                 is_executable(&stat) == *executable
                     && transfer(file, &mut io::sink()).is_ok_and(|digest| digest == object.digest)
@@ -298,7 +368,9 @@ impl Reader {
 }
 
 fn file_name(path: &ProjectPath) -> &str {
-    path.as_str().rsplit_once('/').map_or(path.as_str(), |(_, name)| name)
+    path.as_str()
+        .rsplit_once('/')
+        .map_or(path.as_str(), |(_, name)| name)
 }
 
 fn is_executable(stat: &Stat) -> bool {

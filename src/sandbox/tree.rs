@@ -1,6 +1,9 @@
 //! `Listing`: what is in a staged tree, by path, before and after a run.
 //! Never follows a symlink. Gives itself the permissions that a command took away.
-#![expect(clippy::disallowed_methods, reason = "effects: walks the scratch directory")]
+#![expect(
+    clippy::disallowed_methods,
+    reason = "effects: walks the scratch directory"
+)]
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -61,10 +64,21 @@ impl Entry {
 
 /// Gives every entry below `tree` one fixed time, and lists them.
 pub(crate) fn settle(tree: &Path) -> io::Result<Listing> {
-    let time = Timespec { tv_sec: i64::from(EPOCH), tv_nsec: 0 };
-    let times = Timestamps { last_access: time, last_modification: time };
+    let time = Timespec {
+        tv_sec: i64::from(EPOCH),
+        tv_nsec: 0,
+    };
+    let times = Timestamps {
+        last_access: time,
+        last_modification: time,
+    };
     walk(tree, &mut |path| {
-        Ok(rustix::fs::utimensat(CWD, path, &times, AtFlags::SYMLINK_NOFOLLOW)?)
+        Ok(rustix::fs::utimensat(
+            CWD,
+            path,
+            &times,
+            AtFlags::SYMLINK_NOFOLLOW,
+        )?)
     })
 }
 

@@ -9,10 +9,19 @@ use std::os::unix::fs::{PermissionsExt, symlink};
 use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{CWD, Mode, mkfifoat};
+use rustix::fs::{CWD, Mode, RenameFlags, mkfifoat, renameat_with};
 use stagecraft_store::{
     Digest, Directory, ExportMode, ImportRules, Node, Object, Store, StoreError,
 };
+
+/// Ends a thread also when the test fails, so that a failure is not a hang.
+struct Stop<'a>(&'a std::sync::atomic::AtomicBool);
+
+impl Drop for Stop<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, std::sync::atomic::Ordering::Relaxed);
+    }
+}
 
 struct Place {
     top: tempfile::TempDir,
@@ -146,16 +155,15 @@ fn a_directory_swapped_for_a_link_is_not_followed() {
     let outside = place.top.path().join("outside");
     fs::create_dir(&outside).unwrap();
     fs::write(outside.join("secret"), "secret").unwrap();
-    let (sub, away) = (place.source.join("sub"), place.source.join("away"));
+    let (sub, link) = (place.source.join("sub"), place.top.path().join("link"));
     fs::write(sub.join("secret"), "public").unwrap();
+    symlink(&outside, &link).unwrap();
     let stop = std::sync::atomic::AtomicBool::new(false);
     std::thread::scope(|scope| {
+        let _stop = Stop(&stop);
         scope.spawn(|| {
             while !stop.load(std::sync::atomic::Ordering::Relaxed) {
-                fs::rename(&sub, &away).unwrap();
-                symlink(&outside, &sub).unwrap();
-                fs::remove_file(&sub).unwrap();
-                fs::rename(&away, &sub).unwrap();
+                renameat_with(CWD, &sub, CWD, &link, RenameFlags::EXCHANGE).unwrap();
             }
         });
         for _ in 0..300 {
@@ -166,7 +174,6 @@ fn a_directory_swapped_for_a_link_is_not_followed() {
                 "{imported:?}"
             );
         }
-        stop.store(true, std::sync::atomic::Ordering::Relaxed);
     });
 }
 

@@ -267,11 +267,14 @@ fn an_altered_object_is_replaced_by_the_next_writer() {
     let (_top, store) = place();
     let object = put(&store, b"right");
     let path = file(&store, "cas", &object.digest);
+    for wrong in [b"wrong".as_slice(), b"", b"longer than it was"] {
+        overwrite(&path, wrong);
+        assert_eq!(put(&store, b"right"), object);
+        assert_eq!(fs::read(&path).unwrap(), b"right");
+        assert!(store.holds(&object).unwrap());
+    }
     overwrite(&path, b"wrong");
     assert!(!store.holds(&object).unwrap());
-    assert_eq!(put(&store, b"right"), object);
-    assert_eq!(fs::read(&path).unwrap(), b"right");
-    assert!(store.holds(&object).unwrap());
 }
 
 /// spec: store/format R11

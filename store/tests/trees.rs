@@ -11,6 +11,15 @@ use stagecraft_store::{
     Digest, ExportMode, ImportRules, Node, Object, Store, StoreError, TreeBuilder,
 };
 
+/// Ends a thread also when the test fails, so that a failure is not a hang.
+struct Stop<'a>(&'a std::sync::atomic::AtomicBool);
+
+impl Drop for Stop<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, std::sync::atomic::Ordering::Relaxed);
+    }
+}
+
 struct Place {
     top: tempfile::TempDir,
     store: Store,
@@ -355,6 +364,7 @@ fn what_is_hashed_is_what_is_kept() {
     fs::write(&file, vec![0; 1 << 16]).unwrap();
     let stop = std::sync::atomic::AtomicBool::new(false);
     std::thread::scope(|scope| {
+        let _stop = Stop(&stop);
         scope.spawn(|| {
             let mut value: u8 = 0;
             while !stop.load(std::sync::atomic::Ordering::Relaxed) {
@@ -365,7 +375,6 @@ fn what_is_hashed_is_what_is_kept() {
         for _ in 0..30 {
             place.import(&source).unwrap();
         }
-        stop.store(true, std::sync::atomic::Ordering::Relaxed);
     });
     let report = place.store.verify(false).unwrap();
     assert_eq!(report.damage, []);

@@ -6,6 +6,8 @@
     reason = "effects: writes projects and starts the program"
 )]
 
+pub(crate) mod drafts;
+
 use std::collections::BTreeMap;
 use std::fmt;
 use std::os::unix::fs::PermissionsExt;
@@ -137,14 +139,25 @@ impl TestApp {
 
     /// Runs `stagecraft -C <project> --store <store> <arguments>`.
     pub(crate) fn run(&self, arguments: &[&str]) -> Output {
-        let mut command = self.command(Path::new(env!("CARGO_BIN_EXE_stagecraft")));
+        self.finish(self.prepared(arguments))
+    }
+
+    /// Returns the command that [`TestApp::run`] would run, to be started in another way.
+    pub(crate) fn prepared(&self, arguments: &[&str]) -> Command {
+        let mut command = self.bare(&["-C"]);
         command
-            .arg("-C")
             .arg(self.path(""))
             .arg("--store")
             .arg(self.store())
             .args(arguments);
-        self.finish(command)
+        command
+    }
+
+    /// Returns the command of `stagecraft <arguments>` alone, in the project's directory.
+    pub(crate) fn bare(&self, arguments: &[&str]) -> Command {
+        let mut command = self.command(Path::new(env!("CARGO_BIN_EXE_stagecraft")));
+        command.args(arguments);
+        command
     }
 
     /// Runs any program in the project, with the same environment.
@@ -169,7 +182,8 @@ impl TestApp {
         command
     }
 
-    fn finish(&self, mut command: Command) -> Output {
+    /// Runs a command to its end.
+    pub(crate) fn finish(&self, mut command: Command) -> Output {
         let output = command
             .output()
             .unwrap_or_else(|error| panic!("cannot start {command:?}: {error}"));

@@ -44,14 +44,21 @@ fn paragraph(text: &str) -> Option<Package> {
 /// Returns the fields that stand on one line; the ones that go on below are prose.
 fn fields(text: &str) -> impl Iterator<Item = (&str, &str)> {
     let lines = text.lines().filter(|line| !line.starts_with([' ', '\t']));
-    lines.filter_map(|line| line.split_once(':')).map(|(name, value)| (name, value.trim()))
+    lines
+        .filter_map(|line| line.split_once(':'))
+        .map(|(name, value)| (name, value.trim()))
 }
 
 /// `a (>= 1) | b:any, c [amd64]` -> `[[a, b], [c]]`.
 fn relations(value: &str) -> impl Iterator<Item = Alternatives> {
     let groups = value.split(',').map(|group| {
-        let names = group.split('|').filter_map(|name| name.trim().split([' ', '(', ':', '[']).next());
-        names.filter(|name| !name.is_empty()).map(str::to_owned).collect::<Alternatives>()
+        let names = group
+            .split('|')
+            .filter_map(|name| name.trim().split([' ', '(', ':', '[']).next());
+        names
+            .filter(|name| !name.is_empty())
+            .map(str::to_owned)
+            .collect::<Alternatives>()
     });
     groups.filter(|group| !group.is_empty())
 }
@@ -68,10 +75,29 @@ mod tests {
                     Package: gone\nStatus: deinstall ok config-files\nVersion: 1\n\n\
                     Package: e\nEssential: yes\nStatus: hold ok installed\nProvides: awk (= 1), x\nVersion: 2\n";
         let packages = parse(text);
-        assert_eq!(packages.iter().map(|package| package.name.as_str()).collect::<Vec<_>>(), ["a", "e"]);
+        assert_eq!(
+            packages
+                .iter()
+                .map(|package| package.name.as_str())
+                .collect::<Vec<_>>(),
+            ["a", "e"]
+        );
         assert_eq!(packages[0].version, "1:2-3");
-        let names = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
-        assert_eq!(packages[0].depends, [names(&["libc6"]), names(&["awk"]), names(&["b", "c"]), names(&["d"])]);
+        let names = |names: &[&str]| {
+            names
+                .iter()
+                .map(|name| (*name).to_owned())
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(
+            packages[0].depends,
+            [
+                names(&["libc6"]),
+                names(&["awk"]),
+                names(&["b", "c"]),
+                names(&["d"])
+            ]
+        );
         assert!(packages[1].essential);
         assert_eq!(packages[1].provides, names(&["awk", "x"]));
     }

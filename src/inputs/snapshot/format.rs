@@ -41,7 +41,9 @@ pub(super) fn encode(table: &Table) -> Vec<u8> {
 
 /// Returns the table that `bytes` stand for, if they are whole and ours.
 pub(super) fn decode(bytes: &[u8]) -> Option<Table> {
-    let rest = bytes.strip_prefix(MAGIC)?.strip_prefix(&VERSION.to_le_bytes())?;
+    let rest = bytes
+        .strip_prefix(MAGIC)?
+        .strip_prefix(&VERSION.to_le_bytes())?;
     let (checksum, body) = rest.split_at_checked(32)?;
     if Digest::of(body).as_bytes() != checksum {
         return None;
@@ -64,8 +66,19 @@ fn table(body: &[u8]) -> Result<Table, DecodeError> {
             let path = decoder.text()?.to_owned();
             Ok((path, decoder.option(Stamp::decode)?))
         })?;
-        Ok((name, Fact { question, witnesses, answer: decoder.bytes()?.to_owned() }))
+        Ok((
+            name,
+            Fact {
+                question,
+                witnesses,
+                answer: decoder.bytes()?.to_owned(),
+            },
+        ))
     })?;
     decoder.finish()?;
-    Ok(Table { pruned, files, facts: facts.into_iter().collect::<BTreeMap<_, _>>() })
+    Ok(Table {
+        pruned,
+        files,
+        facts: facts.into_iter().collect::<BTreeMap<_, _>>(),
+    })
 }
