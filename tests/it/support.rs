@@ -22,7 +22,6 @@ pub(crate) struct TestApp {
 }
 
 /// What a run gave.
-#[must_use = "look at the status, or at what was said"]
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Output {
     /// The exit code; 128 + n for signal n.
@@ -136,6 +135,7 @@ impl TestApp {
     }
 
     /// Runs `stagecraft -C <project> --store <store> <arguments>`.
+    #[must_use = "look at the status, or at what was said"]
     pub(crate) fn run(&self, arguments: &[&str]) -> Output {
         self.finish(self.prepared(arguments))
     }
@@ -159,6 +159,7 @@ impl TestApp {
     }
 
     /// Runs any program in the project, with the same environment.
+    #[must_use = "look at the status, or at what was said"]
     pub(crate) fn program(&self, program: &str, arguments: &[&str]) -> Output {
         let mut command = self.command(Path::new(program));
         command.args(arguments);
@@ -181,6 +182,7 @@ impl TestApp {
     }
 
     /// Runs a command to its end.
+    #[must_use = "look at the status, or at what was said"]
     pub(crate) fn finish(&self, mut command: Command) -> Output {
         let output = command
             .output()
