@@ -166,6 +166,14 @@ impl TestApp {
         self.finish(command)
     }
 
+    /// Returns the command of a program that starts another; its first word is the program.
+    pub(crate) fn wrapper(&self, words: &[&str]) -> Command {
+        let (program, arguments) = words.split_first().unwrap();
+        let mut command = self.command(Path::new(program));
+        command.args(arguments);
+        command
+    }
+
     fn command(&self, program: &Path) -> Command {
         let mut command = Command::new(program);
         command
