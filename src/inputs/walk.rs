@@ -208,8 +208,8 @@ impl Walk<'_> {
                 known => (kind(known), None),
             };
             if kind == Kind::Directory {
-                let named = place.want.filter(|_| utf8);
-                let want = named.and_then(|want| want.below.get(&*own));
+                let wanted = place.want.filter(|_| utf8);
+                let want = wanted.and_then(|want| want.below.get(&*own));
                 if depth > 1 || want.is_some() {
                     places.push(Place {
                         path: place.path.join(OsStr::from_bytes(bytes)),
