@@ -62,7 +62,7 @@ pub(super) fn run(context: &mut Context, args: &Args) -> Result<Exit, CliError> 
         target.version.clone_from(commit);
     }
     let interrupt = Interrupt::watch()?;
-    let log = ReleaseLog::at(context.state_path(&project.root));
+    let log = ReleaseLog::at(Context::state_path(&project.root));
     let _lock = lock(context, &log, &environment, "deploy")?;
     log.settle(environment.as_str(), SystemTime::now())?;
     let store = context.store()?;

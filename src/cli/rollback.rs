@@ -21,7 +21,7 @@ use crate::plan::operation::{Class, Operation, Work};
 use crate::plan::show::{Cache, Prediction};
 use crate::plan::{Edge, Plan};
 use crate::release::log::{NewRelease, Release, ReleaseLog};
-use crate::release::manifest::{Manifest, ManifestOperation, Sealed};
+use crate::release::manifest::{Effect, Manifest, ManifestOperation, Sealed};
 use crate::release::rollback::RollbackTarget;
 
 /// Make an older release live again, with the same bytes
@@ -54,7 +54,7 @@ pub(super) fn run(context: &mut Context, args: &Args) -> Result<Exit, CliError> 
         args.to_release.as_deref(),
         args.to_version.as_deref(),
     )?;
-    let log = ReleaseLog::at(context.state_path(&project.root));
+    let log = ReleaseLog::at(Context::state_path(&project.root));
     if context.is_dry_run() {
         let target = wanted.select(&log, environment.as_str())?;
         let store = context.existing_store()?;
@@ -178,7 +178,7 @@ fn recorded_operation(
         work: recorded
             .effect
             .as_ref()
-            .map_or(Work::Recorded, |effect| effect.work()),
+            .map_or(Work::Recorded, Effect::work),
         op_hash: recorded.op_hash,
     };
     (operation, needs)

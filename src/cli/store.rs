@@ -12,6 +12,7 @@ use stagecraft_store::{Amount, Digest, Directory, GcPolicy, Node, Reference, Sto
 use super::context::{Context, Format};
 use super::error::CliError;
 use super::exit::Exit;
+use super::page::Page;
 use crate::config::StoreConfig;
 
 /// Verify, show, measure and tidy the store
@@ -86,21 +87,21 @@ fn verify(context: &Context, repair: bool, format: Format) -> Result<Exit, CliEr
             "damage": damage,
         }))?,
         Format::Text => {
-            let mut out = String::new();
+            let mut out = Page::default();
             for damage in &report.damage {
                 let state = if damage.repaired {
                     "repaired"
                 } else {
                     "damaged"
                 };
-                out.push_str(&format!(
-                    "{state}: {}: {}\n",
+                out.line(format_args!(
+                    "{state}: {}: {}",
                     damage.path,
                     damage.kind.meaning()
                 ));
             }
-            out.push_str(&format!(
-                "{} objects ({}), {} records, {} trees: {}\n",
+            out.line(format_args!(
+                "{} objects ({}), {} records, {} trees: {}",
                 report.objects,
                 size(report.bytes),
                 report.records,
@@ -111,7 +112,7 @@ fn verify(context: &Context, repair: bool, format: Format) -> Result<Exit, CliEr
                     format!("{} damaged", damage.len())
                 },
             ));
-            context.ui().data(&out)?;
+            context.ui().data(&out.into_text())?;
         }
     }
     if report.damage.iter().all(|damage| damage.repaired) {
@@ -143,9 +144,9 @@ fn show(context: &Context, given: &str, format: Format) -> Result<Exit, CliError
     match (directory, format) {
         (Some(directory), Format::Json) => context.ui().json(&tree_json(&store, &directory)?)?,
         (Some(directory), Format::Text) => {
-            let mut out = String::new();
+            let mut out = Page::default();
             tree_text(&store, &directory, "", &mut out)?;
-            context.ui().data(&out)?;
+            context.ui().data(&out.into_text())?;
         }
         (None, Format::Json) => context.ui().json(&json!({
             "digest": digest.to_string(),
@@ -161,22 +162,22 @@ fn tree_text(
     store: &Store,
     directory: &Directory,
     base: &str,
-    out: &mut String,
+    out: &mut Page,
 ) -> Result<(), CliError> {
     for (name, node) in directory.iter() {
         let path = format!("{base}{}", name.as_str());
         match node {
             Node::File { object, executable } => {
                 let mode = if *executable { "x" } else { "-" };
-                out.push_str(&format!(
-                    "{mode} {} {path} ({})\n",
+                out.line(format_args!(
+                    "{mode} {} {path} ({})",
                     object.digest,
                     size(object.size)
                 ));
             }
-            Node::Symlink { target } => out.push_str(&format!("l {path} -> {target}\n")),
+            Node::Symlink { target } => out.line(format_args!("l {path} -> {target}")),
             Node::Directory { object } => {
-                out.push_str(&format!("d {} {path}/\n", object.digest));
+                out.line(format_args!("d {} {path}/", object.digest));
                 if let Some(below) = store.directory(&object.digest)? {
                     tree_text(store, &below, &format!("{path}/"), out)?;
                 }
@@ -231,15 +232,15 @@ fn du(context: &Context, format: Format) -> Result<Exit, CliError> {
             context.ui().json(&document.into())?;
         }
         Format::Text => {
-            let mut out = String::new();
+            let mut out = Page::default();
             for (name, amount) in rows {
-                out.push_str(&format!(
-                    "{name:<12} {:>9} {:>10}\n",
+                out.line(format_args!(
+                    "{name:<12} {:>9} {:>10}",
                     amount.count,
                     size(amount.bytes)
                 ));
             }
-            context.ui().data(&out)?;
+            context.ui().data(&out.into_text())?;
         }
     }
     Ok(Exit::Done)
