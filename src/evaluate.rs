@@ -4,6 +4,7 @@
 pub mod cancel;
 pub mod event;
 pub mod explain;
+mod flight;
 pub mod lookup;
 mod perform;
 pub mod predict;

@@ -151,8 +151,7 @@ fn digest(object: &Object) -> Message {
 fn command(run: &Run, platform: Message) -> Result<Message, ResolveError> {
     let mut command = Message::new();
     for argument in run.argv() {
-        // A repeated field keeps empty items.
-        command.bytes(1, argument.as_bytes());
+        command.text_item(1, &argument);
     }
     for (name, value) in variables(run)? {
         command.message(2, pair(name, value));
@@ -166,7 +165,7 @@ fn command(run: &Run, platform: Message) -> Result<Message, ResolveError> {
         .collect();
     paths.sort_unstable();
     for path in paths {
-        command.bytes(7, path.as_bytes());
+        command.text_item(7, path);
     }
     Ok(command)
 }
@@ -203,23 +202,22 @@ fn pair(name: &str, value: &str) -> Message {
 
 /// Everything about the machine that the command may notice, as sorted properties.
 fn platform(run: &Run) -> Message {
-    let mut properties = BTreeMap::new();
-    properties.insert(
-        "stagecraft-sandbox".to_owned(),
-        SANDBOX_CONTRACT.to_string(),
-    );
-    properties.insert("stagecraft-platform".to_owned(), run.platform.clone());
+    let mut properties = vec![
+        (
+            "stagecraft-sandbox".to_owned(),
+            SANDBOX_CONTRACT.to_string(),
+        ),
+        ("stagecraft-platform".to_owned(), run.platform.clone()),
+    ];
     if !run.base_trusted {
-        properties.insert("stagecraft-base".to_owned(), run.base.identity.hex());
+        properties.push(("stagecraft-base".to_owned(), run.base.identity.hex()));
     }
     if run.network {
-        properties.insert("stagecraft-network".to_owned(), "host".to_owned());
+        properties.push(("stagecraft-network".to_owned(), "host".to_owned()));
     }
     for tool in &run.tools {
-        properties.insert(
-            format!("stagecraft-tool:{}", tool.name),
-            tool.identity.hex(),
-        );
+        let name = format!("stagecraft-tool:{}", tool.name);
+        properties.push((name, tool.identity.hex()));
     }
     for output in &run.outputs {
         let kind = if output.directory {
@@ -232,11 +230,10 @@ fn platform(run: &Run) -> Message {
         } else {
             "required"
         };
-        properties.insert(
-            format!("stagecraft-output:{}", output.glob),
-            format!("{kind} {presence}"),
-        );
+        let name = format!("stagecraft-output:{}", output.glob);
+        properties.push((name, format!("{kind} {presence}")));
     }
+    properties.sort_unstable();
     let mut message = Message::new();
     for (name, value) in &properties {
         message.message(1, pair(name, value));

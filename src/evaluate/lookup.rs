@@ -25,6 +25,8 @@ pub(super) enum Lookup {
     Miss {
         /// Why, in one line.
         reason: String,
+        /// Whether the reason holds for every operation with this key, not for this one alone.
+        common: bool,
         /// What went into its key.
         leaves: Leaves,
     },
@@ -41,6 +43,7 @@ pub(super) fn look_up(
     let miss = |reason: String| {
         Ok(Lookup::Miss {
             reason,
+            common: true,
             leaves: action.leaves(),
         })
     };
@@ -51,7 +54,11 @@ pub(super) fn look_up(
         return miss("asked to run again (`--no-cache`)".to_owned());
     }
     let Some(store) = store else {
-        return miss(Explanation::NeverRan.reason());
+        return Ok(Lookup::Miss {
+            reason: Explanation::NeverRan.reason(),
+            common: false,
+            leaves: action.leaves(),
+        });
     };
     match store.result(&action.key)? {
         Some(result) if result.level >= accept.minimum_level => Ok(Lookup::Hit(Box::new(result))),
@@ -60,10 +67,24 @@ pub(super) fn look_up(
             result.level, accept.minimum_level
         )),
         None => {
-            let leaves = action.leaves();
-            let history = HistoryKey::new(project.as_str(), action.id.as_str());
-            let reason = explain(store, &history, &leaves)?.reason();
-            Ok(Lookup::Miss { reason, leaves })
+            let (reason, leaves) = own_miss(store, project, action)?;
+            Ok(Lookup::Miss {
+                reason,
+                common: false,
+                leaves,
+            })
         }
     }
+}
+
+/// Returns why an operation whose key has no result misses, by its own last run, and what went into the key.
+pub(super) fn own_miss(
+    store: &Store,
+    project: &ProjectName,
+    action: &Action<'_>,
+) -> Result<(String, Leaves), StoreError> {
+    let leaves = action.leaves();
+    let history = HistoryKey::new(project.as_str(), action.id.as_str());
+    let reason = explain(store, &history, &leaves)?.reason();
+    Ok((reason, leaves))
 }

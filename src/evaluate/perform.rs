@@ -9,14 +9,15 @@ use std::time::Instant;
 
 use stagecraft_store::{ActionKey, ActionResult, Batch, Digest, HistoryKey, Object, StoreError};
 
-use super::lookup::{Lookup, look_up};
+use super::flight::{Flight, Flights};
+use super::lookup::{Lookup, look_up, own_miss};
 use super::run::{Options, chain};
 use super::{
     Cause, Completion, ExecutionContext, Executor, Executors, Failure, Observed, Outcome, Produced,
     Status,
 };
 use crate::action::{Action, Leaves, resolve};
-use crate::plan::operation::{Class, Operation, OperationId, Work};
+use crate::plan::operation::{Class, Operation, OperationId, Run, Work};
 use crate::plan::{Index, Plan};
 
 /// One operation to perform, with the outputs it takes.
@@ -29,6 +30,9 @@ pub(super) struct Job {
 pub(super) struct Report {
     pub(super) outcome: Outcome,
     pub(super) staged: Option<Staged>,
+    /// The operation that runs the same key: the outcome is that one's, but for `key` and `reason`, and what is
+    /// staged counts only if that one succeeds.
+    pub(super) shares: Option<Index>,
 }
 
 /// Objects and records on their way into the store.
@@ -38,12 +42,44 @@ pub(super) struct Staged {
     pub(super) history: Option<(HistoryKey, Digest)>,
 }
 
+/// What is to be done about a pure operation.
+enum Answer {
+    Known(Box<ActionResult>),
+    Run {
+        reason: String,
+        leaves: Leaves,
+    },
+    Shared {
+        runner: Index,
+        reason: String,
+        leaves: Leaves,
+    },
+}
+
+impl From<Lookup> for Answer {
+    fn from(found: Lookup) -> Self {
+        match found {
+            Lookup::Hit(result) => Self::Known(result),
+            Lookup::Miss { reason, leaves, .. } => Self::Run { reason, leaves },
+        }
+    }
+}
+
 impl Report {
     fn of(outcome: Outcome) -> Self {
         Self {
             outcome,
             staged: None,
+            shares: None,
         }
+    }
+
+    /// Returns the report of an operation whose worker panicked.
+    pub(super) fn panicked() -> Self {
+        Self::of(failed(
+            None,
+            machine("a fault of Stagecraft itself: its worker panicked".to_owned()),
+        ))
     }
 }
 
@@ -53,6 +89,7 @@ pub(super) struct Performer<'a> {
     pub(super) executors: &'a Executors<'a>,
     pub(super) context: ExecutionContext<'a>,
     pub(super) options: &'a Options,
+    pub(super) flights: Flights,
 }
 
 impl Performer<'_> {
@@ -71,7 +108,7 @@ impl Performer<'_> {
             return Report::of(failed(Some(action.key), machine(message)));
         };
         match operation.class() {
-            Class::Pure => self.pure(operation, &action, executor, started),
+            Class::Pure => self.pure(job.index, &action, executor, started),
             Class::Verified => Report::of(self.verified(&action, executor, started)),
             Class::Gate => {
                 started("evaluated every time".to_owned());
@@ -84,22 +121,26 @@ impl Performer<'_> {
 
     fn pure(
         &self,
-        operation: &Operation,
+        index: Index,
         action: &Action<'_>,
         executor: &dyn Executor,
         started: &dyn Fn(String) -> bool,
     ) -> Report {
+        let operation = self.plan.operation(index);
         let Work::Run(run) = &operation.work else {
             return Report::of(failed(
                 Some(action.key),
                 machine("not a pure operation".to_owned()),
             ));
         };
-        let store = Some(self.context.store);
-        let answer = look_up(store, self.plan.project(), action, run, self.options.accept);
-        let (reason, leaves) = match answer {
-            Ok(Lookup::Hit(result)) => return Report::of(hit(action.key, &result)),
-            Ok(Lookup::Miss { reason, leaves }) => (reason, leaves),
+        let (reason, leaves) = match self.answer(action, run, index) {
+            Ok(Answer::Run { reason, leaves }) => (reason, leaves),
+            Ok(Answer::Known(result)) => return Report::of(hit(action.key, &result)),
+            Ok(Answer::Shared {
+                runner,
+                reason,
+                leaves,
+            }) => return self.share(action, runner, reason, &leaves),
             Err(error) => return Report::of(failed(Some(action.key), machine(chain(&error)))),
         };
         started(reason.clone());
@@ -135,8 +176,59 @@ impl Performer<'_> {
         staged.unwrap_or_else(|error| Report::of(failed(Some(action.key), machine(chain(&error)))))
     }
 
-    fn history(&self, operation: &Operation) -> HistoryKey {
-        HistoryKey::new(self.plan.project().as_str(), operation.id.as_str())
+    /// Looks the key up, in the store and among what this evaluation runs.
+    fn answer(&self, action: &Action<'_>, run: &Run, index: Index) -> Result<Answer, StoreError> {
+        let (store, project) = (self.context.store, self.plan.project());
+        let found = look_up(Some(store), project, action, run, self.options.accept)?;
+        if !run.is_remembered() {
+            return Ok(found.into());
+        }
+        let flight = match &found {
+            Lookup::Hit(_) => self.flights.find(&action.key),
+            Lookup::Miss { reason, common, .. } => self.flights.join(
+                action.key,
+                Flight {
+                    runner: index,
+                    common: common.then(|| reason.clone()),
+                },
+            ),
+        };
+        let Some(flight) = flight else {
+            return Ok(found.into());
+        };
+        let (reason, leaves) = match found {
+            Lookup::Hit(_) => own_miss(store, project, action)?,
+            Lookup::Miss { reason, leaves, .. } => (reason, leaves),
+        };
+        Ok(Answer::Shared {
+            runner: flight.runner,
+            reason: flight.common.unwrap_or(reason),
+            leaves,
+        })
+    }
+
+    /// Reports that another operation runs the key; this one's own last run is recorded all the same.
+    fn share(&self, action: &Action<'_>, runner: Index, reason: String, leaves: &Leaves) -> Report {
+        let mut batch = self.context.store.batch();
+        match batch.put(&leaves.encode()) {
+            Ok(leaves) => Report {
+                outcome: Outcome {
+                    key: Some(action.key),
+                    ..Outcome::without_output(Status::Ran, Some(reason))
+                },
+                staged: Some(Staged {
+                    batch,
+                    result: None,
+                    history: Some((self.history(action.id), leaves.digest)),
+                }),
+                shares: Some(runner),
+            },
+            Err(error) => Report::of(failed(Some(action.key), machine(chain(&error)))),
+        }
+    }
+
+    fn history(&self, id: &OperationId) -> HistoryKey {
+        HistoryKey::new(self.plan.project().as_str(), id.as_str())
     }
 
     /// Stages a success. A drifted or `cache: false` run leaves its objects for its dependents, and no result.
@@ -186,8 +278,9 @@ impl Performer<'_> {
             staged: Some(Staged {
                 batch,
                 result: record.then_some((action.key, result)),
-                history: record.then(|| (self.history(operation), leaves.digest)),
+                history: record.then(|| (self.history(&operation.id), leaves.digest)),
             }),
+            shares: None,
         })
     }
 
@@ -215,6 +308,7 @@ impl Performer<'_> {
                 result: None,
                 history: None,
             }),
+            shares: None,
         })
     }
 

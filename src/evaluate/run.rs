@@ -3,12 +3,14 @@
 //! durable in groups while they go on, and only then wakes its dependents.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread;
 
 use stagecraft_store::{ActionResult, Batch, HistoryKey, Object, StoreError};
 
-use super::perform::{Job, Performer, Report};
+use super::flight::Flights;
+use super::perform::{Job, Performer, Report, Staged};
 use super::schedule::Schedule;
 use super::{
     Accept, Cause, Evaluation, Event, ExecutionContext, Executors, Failure, Observer, Outcome,
@@ -58,7 +60,16 @@ pub(super) enum Message {
         report: Box<Report>,
     },
     /// The committer is through with a group.
-    Committed(Vec<(Index, Outcome)>, Result<(), StoreError>),
+    Committed(Vec<(Index, Outcome)>, Result<(), NotCommitted>),
+}
+
+/// Why a group is not durable.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum NotCommitted {
+    #[error(transparent)]
+    Refused(#[from] StoreError),
+    #[error("a fault of Stagecraft itself: the committer panicked")]
+    Panicked,
 }
 
 /// What has to be durable before its operation counts.
@@ -85,6 +96,7 @@ pub fn evaluate(
         executors,
         context,
         options,
+        flights: Flights::default(),
     };
     let schedule = Schedule::new(plan, &scope.operations);
     let workers = options.jobs.clamp(1, scope.operations.len().max(1));
@@ -93,27 +105,36 @@ pub fn evaluate(
     });
     thread::scope(|threads| {
         let (to_coordinator, inbox) = channel();
-        let desks: Vec<Sender<Job>> = (0..workers)
-            .map(|worker| {
-                let (desk, jobs) = channel();
-                let (performer, answers) = (&performer, to_coordinator.clone());
-                threads.spawn(move || work(worker, performer, &jobs, &answers));
-                desk
-            })
-            .collect();
+        let mut desks: Vec<Sender<Job>> = Vec::with_capacity(workers);
+        for worker in 0..workers {
+            let (desk, jobs) = channel();
+            let (performer, answers) = (&performer, to_coordinator.clone());
+            let started = thread::Builder::new()
+                .name(format!("worker {worker}"))
+                .spawn_scoped(threads, move || work(worker, performer, &jobs, &answers));
+            if started.is_err() {
+                break;
+            }
+            desks.push(desk);
+        }
         let (to_committer, groups) = channel();
-        threads.spawn(move || commit(context, &groups, &to_coordinator));
+        let committer = thread::Builder::new()
+            .name("committer".to_owned())
+            .spawn_scoped(threads, move || commit(context, &groups, &to_coordinator));
+        let stopping = (desks.is_empty() || committer.is_err()).then_some(Stop::NoThread);
         Coordinator {
             performer: &performer,
             schedule,
             evaluation: scope.known,
             observer,
-            idle: (0..workers).rev().collect(),
+            idle: (0..desks.len()).rev().collect(),
             desks,
             uncommitted: Vec::new(),
             committer: to_committer,
             committing: false,
-            stopping: None,
+            sharing: BTreeMap::new(),
+            halted: false,
+            stopping,
         }
         .run(&inbox)
     })
@@ -123,7 +144,9 @@ fn work(worker: usize, performer: &Performer<'_>, jobs: &Receiver<Job>, answers:
     while let Ok(job) = jobs.recv() {
         let index = job.index;
         let started = |reason: String| answers.send(Message::Started(index, reason)).is_ok();
-        let report = Box::new(performer.perform(&job, &started));
+        // Shared state is a map that is only added to, so a panic leaves nothing half done.
+        let report = catch_unwind(AssertUnwindSafe(|| performer.perform(&job, &started)));
+        let report = Box::new(report.unwrap_or_else(|_| Report::panicked()));
         if answers
             .send(Message::Reported {
                 worker,
@@ -151,7 +174,11 @@ fn commit(
             history.extend(pending.history);
             outcomes.push((pending.index, pending.outcome));
         }
-        let committed = context.store.commit(batches, results, history);
+        let commit = || context.store.commit(batches, results, history);
+        let committed = match catch_unwind(AssertUnwindSafe(commit)) {
+            Ok(committed) => committed.map_err(NotCommitted::from),
+            Err(_) => Err(NotCommitted::Panicked),
+        };
         if answers
             .send(Message::Committed(outcomes, committed))
             .is_err()
@@ -166,6 +193,7 @@ fn commit(
 enum Stop {
     Cancelled,
     Failed(OperationId),
+    NoThread,
 }
 
 struct Coordinator<'a, 'o> {
@@ -178,6 +206,10 @@ struct Coordinator<'a, 'o> {
     uncommitted: Vec<Pending>,
     committer: Sender<Vec<Pending>>,
     committing: bool,
+    /// Operations that share the run of another, by that one, until it has an outcome.
+    sharing: BTreeMap<Index, Vec<(Index, Outcome, Option<Staged>)>>,
+    /// An operation failed and is not to keep going: nothing is started while its log becomes durable.
+    halted: bool,
     stopping: Option<Stop>,
 }
 
@@ -210,7 +242,7 @@ impl Coordinator<'_, '_> {
             }
             return;
         }
-        while !self.idle.is_empty() {
+        while !self.halted && !self.idle.is_empty() {
             let Some(index) = self.schedule.next() else {
                 return;
             };
@@ -218,7 +250,7 @@ impl Coordinator<'_, '_> {
                 return;
             };
             let outputs = self.outputs_below(index);
-            // A worker that is gone has panicked, which the scope reports once all threads are joined.
+            // Its worker lives as long as its desk does.
             self.desks[worker].send(Job { index, outputs }).ok();
         }
     }
@@ -252,16 +284,16 @@ impl Coordinator<'_, '_> {
                 report,
             } => {
                 self.idle.push(worker);
-                let Report { outcome, staged } = *report;
-                match staged {
-                    None => self.settle(index, outcome),
-                    Some(staged) => self.uncommitted.push(Pending {
-                        index,
-                        outcome,
-                        batch: staged.batch,
-                        result: staged.result,
-                        history: staged.history,
-                    }),
+                self.halted |=
+                    report.outcome.status == Status::Failed && !self.performer.options.keep_going;
+                let Report {
+                    outcome,
+                    staged,
+                    shares,
+                } = *report;
+                match shares {
+                    Some(runner) => self.share(runner, index, outcome, staged),
+                    None => self.keep(index, outcome, staged),
                 }
             }
             Message::Committed(outcomes, committed) => {
@@ -277,6 +309,40 @@ impl Coordinator<'_, '_> {
         }
     }
 
+    /// Settles an operation at once, or once what it staged is durable.
+    fn keep(&mut self, index: Index, outcome: Outcome, staged: Option<Staged>) {
+        match staged {
+            None => self.settle(index, outcome),
+            Some(staged) => self.uncommitted.push(Pending {
+                index,
+                outcome,
+                batch: staged.batch,
+                result: staged.result,
+                history: staged.history,
+            }),
+        }
+    }
+
+    /// Gives an operation the outcome of the one that runs its key, as soon as that one has it.
+    fn share(&mut self, runner: Index, index: Index, own: Outcome, staged: Option<Staged>) {
+        let id = &self.performer.plan.operation(runner).id;
+        let Some(shared) = self.evaluation.outcomes.get(id) else {
+            let waiting = self.sharing.entry(runner).or_default();
+            waiting.push((index, own, staged));
+            return;
+        };
+        let outcome = Outcome {
+            key: own.key,
+            reason: own
+                .reason
+                .filter(|_| shared.status != Status::Cancelled)
+                .or_else(|| shared.reason.clone()),
+            ..shared.clone()
+        };
+        let recorded = outcome.status.is_success() && !outcome.drifted;
+        self.keep(index, outcome, staged.filter(|_| recorded));
+    }
+
     /// While one group becomes durable the next one gathers.
     fn send_group(&mut self) {
         if !self.committing && !self.uncommitted.is_empty() {
@@ -286,6 +352,13 @@ impl Coordinator<'_, '_> {
     }
 
     fn settle(&mut self, index: Index, outcome: Outcome) {
+        self.advance(index, outcome);
+        for (sharer, own, staged) in self.sharing.remove(&index).unwrap_or_default() {
+            self.share(index, sharer, own, staged);
+        }
+    }
+
+    fn advance(&mut self, index: Index, outcome: Outcome) {
         if outcome.status.is_success() {
             self.conclude(index, outcome);
             self.schedule.succeed(index);
@@ -330,12 +403,20 @@ fn unreached(stop: &Stop) -> Outcome {
         Stop::Failed(id) => {
             Outcome::without_output(Status::Skipped, Some(format!("needs `{id}`, which failed")))
         }
+        Stop::NoThread => Outcome {
+            failure: Some(Failure {
+                cause: Cause::Machine,
+                message: "no thread can be started".to_owned(),
+                hint: Some("raise the limit on processes, or ask for fewer `--jobs`".to_owned()),
+            }),
+            ..Outcome::without_output(Status::Failed, None)
+        },
     }
 }
 
 fn unstarted(stop: &Stop) -> Outcome {
     match stop {
-        Stop::Cancelled => unreached(stop),
+        Stop::Cancelled | Stop::NoThread => unreached(stop),
         Stop::Failed(id) => Outcome::without_output(
             Status::Skipped,
             Some(format!("not started after `{id}` failed")),
@@ -343,7 +424,7 @@ fn unstarted(stop: &Stop) -> Outcome {
     }
 }
 
-fn not_recorded(outcome: Outcome, error: &StoreError) -> Outcome {
+fn not_recorded(outcome: Outcome, error: &NotCommitted) -> Outcome {
     if outcome.failure.is_some() {
         return Outcome {
             log: None,

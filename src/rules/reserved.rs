@@ -6,7 +6,7 @@ use crate::plan::analysis::wanted;
 use crate::plan::{Analysis, Goal, PlanError, Rule};
 
 /// The keys of the top level that building for an environment would need.
-const BUILD: &[&str] = &["backend"];
+const BUILD: &[&str] = &["backend", "frontend"];
 /// The keys that a deploy would need besides.
 const DEPLOY: &[&str] = &["databases", "migrations"];
 
@@ -20,12 +20,12 @@ impl Rule for Reserved {
         match &analysis.target.goal {
             Goal::Operations(_) | Goal::All => Ok(()),
             Goal::Artifacts => {
-                services(analysis)?;
+                services(analysis, &["image"])?;
                 sections(analysis, BUILD)
             }
             Goal::Deploy => {
                 environment(analysis)?;
-                services(analysis)?;
+                services(analysis, &["image", "rollout"])?;
                 sections(analysis, BUILD)?;
                 sections(analysis, DEPLOY)
             }
@@ -69,15 +69,22 @@ fn environment(analysis: &Analysis<'_>) -> Result<(), PlanError> {
     }
 }
 
-fn services(analysis: &Analysis<'_>) -> Result<(), PlanError> {
+/// Refuses the chosen services that have one of `keys`, or nothing to place.
+fn services(analysis: &Analysis<'_>, keys: &[&str]) -> Result<(), PlanError> {
     let chosen = analysis.target.services.as_ref();
     for (name, service) in &analysis.config.services {
-        let is_chosen = chosen.is_none_or(|chosen| chosen.contains(name));
-        if is_chosen && service.source == ServiceSource::Container {
-            return Err(refuse(
-                format!("services.{name} without artifact"),
-                &service.at,
-            ));
+        if !chosen.is_none_or(|chosen| chosen.contains(name)) {
+            continue;
+        }
+        for key in keys {
+            let key = format!("services.{name}.{key}");
+            if let Some(at) = analysis.config.reserved.get(&key) {
+                return Err(refuse(key, at));
+            }
+        }
+        if service.source == ServiceSource::Container {
+            let key = format!("services.{name} without artifact");
+            return Err(refuse(key, &service.at));
         }
     }
     Ok(())

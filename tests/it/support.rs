@@ -6,6 +6,9 @@
     reason = "effects: writes projects and starts the program"
 )]
 
+pub(crate) mod drafts;
+pub(crate) mod started;
+
 use std::collections::BTreeMap;
 use std::fmt;
 use std::os::unix::fs::PermissionsExt;
