@@ -58,7 +58,8 @@ pub struct Config {
     pub sandbox: SandboxConfig,
     /// `store`.
     pub store: StoreConfig,
-    /// Sections that were validated and that no command can use yet, by key (`backend`, `images`, …).
+    /// Sections that were validated and that no command can use yet, by key (`backend`, `images`,
+    /// `services.web.image`, …).
     pub reserved: BTreeMap<String, Location>,
 }
 

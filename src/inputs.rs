@@ -121,7 +121,8 @@ fn gather_on(
     machine: &Machine,
 ) -> Result<Inputs, InputError> {
     snapshot.begin();
-    let sources = sources::gather(request, snapshot)?;
+    // One step onto the pool: each of the loops inside would wait for a thread to wake up.
+    let sources = rayon::scope(|_| sources::gather(request, snapshot))?;
     let tools = tools::gather(request, machine, snapshot)?;
     let faults: Vec<Diagnostic> = sources.faults.into_iter().chain(tools.faults).collect();
     if !faults.is_empty() {

@@ -12,6 +12,7 @@ mod log;
 mod order;
 mod process;
 mod run;
+mod secret;
 mod stage;
 mod tree;
 

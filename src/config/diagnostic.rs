@@ -4,6 +4,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
+/// Longer lines are shown in part.
+const LONGEST_LINE: usize = 180;
+
 /// A place in a file; lines and columns count from 1, columns in characters.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Location {
@@ -108,6 +111,29 @@ fn plain(text: &str) -> String {
     text.chars().map(show).collect()
 }
 
+/// Returns the part of a line around a place, and the carets to print below it.
+fn excerpt(line: &str, at: &Location) -> (String, String) {
+    let characters: Vec<char> = line.chars().collect();
+    let start = (at.column - 1).min(characters.len());
+    let (from, to) = if characters.len() <= LONGEST_LINE {
+        (0, characters.len())
+    } else {
+        let from = start.saturating_sub(LONGEST_LINE / 3);
+        (from, characters.len().min(from + LONGEST_LINE))
+    };
+    let before = if from > 0 { "…" } else { "" };
+    let after = if to < characters.len() { "…" } else { "" };
+    let shown: String = characters[from..to].iter().collect();
+    let blank = |c: &char| if *c == '\t' { '\t' } else { ' ' };
+    let indent: String = characters[from..start].iter().map(blank).collect();
+    let carets = "^".repeat(at.length.clamp(1, (to - start).max(1)));
+    let gap = if from > 0 { " " } else { "" };
+    (
+        format!("{before}{shown}{after}"),
+        format!("{gap}{indent}{carets}"),
+    )
+}
+
 impl fmt::Display for Diagnostics {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (index, fault) in self.faults.iter().enumerate() {
@@ -117,20 +143,10 @@ impl fmt::Display for Diagnostics {
             write!(f, "{}: {}", fault.at, fault.message)?;
             if let Some(line) = self.lines.get(&(fault.at.file.clone(), fault.at.line)) {
                 let number = fault.at.line.to_string();
-                let indent: String = line
-                    .chars()
-                    .take(fault.at.column.saturating_sub(1))
-                    .map(|c| if c == '\t' { '\t' } else { ' ' })
-                    .collect();
-                let rest = line
-                    .chars()
-                    .count()
-                    .saturating_sub(fault.at.column - 1)
-                    .max(1);
-                let carets = "^".repeat(fault.at.length.clamp(1, rest));
+                let (shown, marks) = excerpt(line, &fault.at);
                 write!(
                     f,
-                    "\n {number} | {line}\n {:w$} | {indent}{carets}",
+                    "\n {number} | {shown}\n {:w$} | {marks}",
                     "",
                     w = number.len()
                 )?;
@@ -191,5 +207,21 @@ mod tests {
             shown,
             "a.yml:1:1: unknown key `\\u{1b}[31m\\n`\n 1 | key\u{fffd}[31m\n   | ^^^"
         );
+    }
+
+    /// spec: config/diagnostics R7
+    #[test]
+    fn a_long_line_is_shown_around_the_fault() {
+        let text = format!("{}bad{}", "a".repeat(500), "b".repeat(500));
+        let shown = Diagnostics::new(vec![fault("a.yml", 1, 501, 3, "no")], &[("a.yml", &text)])
+            .to_string();
+        let lines: Vec<&str> = shown.lines().collect();
+        assert_eq!(lines[1].chars().count(), " 1 | ".len() + LONGEST_LINE + 2);
+        let column = lines[2].chars().position(|c| c == '^').unwrap();
+        let below: String = lines[1].chars().skip(column).take(3).collect();
+        assert_eq!((below.as_str(), lines[2].matches('^').count()), ("bad", 3));
+        let last = Diagnostics::new(vec![fault("a.yml", 1, 1003, 9, "no")], &[("a.yml", &text)])
+            .to_string();
+        assert_eq!(last.matches('^').count(), 1);
     }
 }

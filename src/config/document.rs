@@ -28,7 +28,7 @@ pub struct Requests {
 /// Everything that `parse` needs.
 #[derive(Debug, Clone)]
 pub struct Source {
-    /// `stagecraft.yml`.
+    /// `stagecraft.yml`; it stands in the project root.
     pub main: Document,
     /// The files that `project.include` matches, sorted by path.
     pub included: Vec<Document>,
@@ -123,5 +123,36 @@ impl Document {
         requests.directories.sort();
         requests.directories.dedup();
         requests
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// spec: config/project R8
+    #[test]
+    fn requests_are_what_is_well_formed_from_the_project_root() {
+        let text = "project: { include: [\"packages/*/x.yml\", ../y, 5] }\n\
+                    operations:\n  \"a-{p}-{q}\": { for: { p: \"mods/*\", q: /abs } }\n  \"b-{p}\": { for: { p: \"mods/*\" } }\n";
+        let requests = read("lib/stagecraft.yml", text).requests();
+        let include: Vec<&str> = requests
+            .include
+            .iter()
+            .map(|glob| glob.value.as_str())
+            .collect();
+        assert_eq!(include, ["packages/*/x.yml"]);
+        assert_eq!(requests.include[0].at.column, 22);
+        assert_eq!(requests.directories, ["lib/mods/*"]);
+        assert_eq!(read("stagecraft.yml", "5").requests(), Requests::default());
+    }
+
+    /// spec: config/yaml R11
+    #[test]
+    fn a_byte_order_mark_is_no_column() {
+        let document = read("stagecraft.yml", "\u{feff}project: { include: [a] }\n");
+        assert!(document.faults.is_empty());
+        assert_eq!(document.requests().include[0].at.column, 22);
+        assert!(!document.text.starts_with('\u{feff}'));
     }
 }

@@ -25,7 +25,12 @@ pub(super) fn read(
 ) -> BTreeMap<EnvironmentName, EnvironmentConfig> {
     let mut environments = BTreeMap::new();
     let mut paths: Vec<(&str, String)> = Vec::new();
-    for view in root.get("environments").iter().flat_map(View::entries) {
+    let entries = root
+        .get("environments")
+        .iter()
+        .flat_map(View::entries)
+        .collect::<Vec<_>>();
+    for view in entries.into_iter().filter(View::holds_keys) {
         let config = environment(view, faults);
         if let Driver::Directory(driver) = &config.driver {
             check_path_is_free(view, &driver.path, &paths, faults);
@@ -236,6 +241,9 @@ fn check_path_is_free(view: View<'_>, path: &str, taken: &[(&str, String)], faul
 }
 
 fn read_health(view: View<'_>, faults: &mut Faults) -> Option<HealthConfig> {
+    if !view.holds_keys() {
+        return None;
+    }
     let ways: Vec<View<'_>> = ["http", "tcp", "exec"]
         .iter()
         .filter_map(|key| view.get(key))

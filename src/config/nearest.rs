@@ -11,7 +11,7 @@ pub(crate) fn nearest<'a>(
     let mut best: Option<(usize, &'a str)> = None;
     for candidate in candidates {
         // The length differs by at most the number of edits: most candidates end here.
-        if candidate.len().abs_diff(text.len()) > limit * 4 {
+        if candidate.chars().count().abs_diff(length) > limit {
             continue;
         }
         let edits = strsim::osa_distance(text, candidate);
@@ -45,6 +45,7 @@ pub(super) fn suggest<'a>(
 mod tests {
     use super::*;
 
+    /// spec: config/diagnostics R6
     #[test]
     fn the_fewest_edits_win_and_far_names_are_not_offered() {
         let known = ["inputs", "outputs", "needs", "env"];
@@ -56,6 +57,7 @@ mod tests {
         assert_eq!(nearest("b", ["a", "c"]), None);
     }
 
+    /// spec: config/diagnostics R6
     #[test]
     fn without_a_near_name_the_short_list_is_shown() {
         assert_eq!(

@@ -204,6 +204,12 @@ impl<'a> View<'a> {
         T::try_from(self.get(key)?.integer()?).ok()
     }
 
+    /// Returns whether this can hold keys: a mapping, or nothing. Anything else is a fault of shape,
+    /// and what it lacks is no second one.
+    pub(super) fn holds_keys(&self) -> bool {
+        self.is_map() || self.node.is_null()
+    }
+
     /// Returns whether this is a mapping.
     pub(super) fn is_map(&self) -> bool {
         matches!(self.node.value, Value::Map(_))

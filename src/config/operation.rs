@@ -45,7 +45,11 @@ pub(super) fn collect(source: &Source, faults: &mut Faults) -> Operations {
     let pools = pools(&source.main);
     let mut names = Names::default();
     let mut drafts: Vec<(Template<'_>, Draft<'_>)> = Vec::new();
-    for template in templates(source) {
+    for template in templates(source, &mut names) {
+        if !template.view.holds_keys() {
+            names.mark_incomplete();
+            continue;
+        }
         let Some(bindings) = unfold::bindings(template, &source.directories, drafts.len(), faults)
         else {
             names.mark_incomplete();
@@ -86,12 +90,15 @@ pub(super) fn collect(source: &Source, faults: &mut Faults) -> Operations {
     Operations { names, by_name }
 }
 
-fn templates(source: &Source) -> Vec<Template<'_>> {
+fn templates<'a>(source: &'a Source, names: &mut Names) -> Vec<Template<'a>> {
     let files = std::iter::once((&source.main, false))
         .chain(source.included.iter().map(|file| (file, true)));
     let mut templates = Vec::new();
     for (document, included) in files {
         let operations = document.view().and_then(|root| root.get("operations"));
+        if operations.is_some_and(|operations| !operations.holds_keys()) {
+            names.mark_incomplete();
+        }
         let directory = if included { document.directory() } else { "" };
         let entries = operations.iter().flat_map(View::entries);
         templates.extend(entries.map(|view| Template {

@@ -38,7 +38,7 @@ pub(super) fn check(root: View<'_>, faults: &mut Faults) {
         ("network", &NETWORKS),
         ("cloud", &CLOUDS),
     ] {
-        if let Some(view) = root.get(section) {
+        if let Some(view) = root.get(section).filter(View::holds_keys) {
             provider::check_required(view, section, known, faults);
         }
     }

@@ -203,6 +203,7 @@ fn sort_hint(node: &Node, shape: &Shape) -> Option<String> {
         (Shape::Text, Scalar::Flag(_) | Scalar::Integer(_) | Scalar::Float) => {
             Some(format!("quote it: `\"{text}\"`"))
         }
+        (Shape::Text, Scalar::Null) => Some("write `\"\"` for an empty string".to_owned()),
         (Shape::Duration, Scalar::Integer(_)) => Some(format!("add a unit: `{text}s`")),
         (Shape::Size, Scalar::Integer(_)) => Some(format!("add a unit: `{text}B`")),
         (Shape::Percent, Scalar::Integer(_)) => Some(format!("write `{text}%`")),

@@ -300,7 +300,15 @@ impl<'a> Builder<'a> {
                 .add(at, format_args!("nested deeper than {MAX_DEPTH} levels"));
             return Err(Stop);
         }
-        Ok(Some((node.clone(), 0)))
+        // The value itself stands where it is used; what is in it, where it is written.
+        let span = self.span(marks);
+        Ok(Some((
+            Node {
+                span,
+                ..node.clone()
+            },
+            0,
+        )))
     }
 
     fn refuse_tag(&mut self, tag: Option<&saphyr_parser::Tag>, marks: Marks) {

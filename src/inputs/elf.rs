@@ -62,12 +62,11 @@ fn read<E: FileHeader<Endian = Endianness>>(bytes: &[u8]) -> Option<Linkage> {
     let (Some(address), Some(size)) = (value(DT_STRTAB), value(DT_STRSZ)) else {
         return Some(linkage);
     };
-    let load = headers
+    let mut load = headers
         .iter()
         .filter(|header| header.p_type(endian) == object::elf::PT_LOAD);
-    let strings = load
-        .filter_map(|header| header.data_range(endian, bytes, address, size).ok()?)
-        .next()?;
+    let strings =
+        load.find_map(|header| header.data_range(endian, bytes, address, size).ok()?)?;
     let strings = StringTable::new(strings, 0, strings.len() as u64);
     for entry in entries {
         let Some(text) = entry.string(endian, strings).ok().and_then(text) else {
@@ -130,6 +129,10 @@ pub(super) fn interpreter(bytes: &[u8]) -> Option<Interpreter> {
 }
 
 #[cfg(test)]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "effects: reads this test's own program"
+)]
 mod tests {
     use super::*;
 

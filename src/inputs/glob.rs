@@ -58,14 +58,13 @@ impl Matchers {
         } else {
             rest.matches('/').count() + 1
         };
-        let matcher = match self.0.get(rest) {
-            Some(matcher) => Arc::clone(matcher),
-            None => {
-                let glob = GlobBuilder::new(rest).literal_separator(true).build()?;
-                let matcher = Arc::new(glob.compile_matcher());
-                self.0.insert(rest.to_owned(), Arc::clone(&matcher));
-                matcher
-            }
+        let matcher = if let Some(matcher) = self.0.get(rest) {
+            Arc::clone(matcher)
+        } else {
+            let glob = GlobBuilder::new(rest).literal_separator(true).build()?;
+            let matcher = Arc::new(glob.compile_matcher());
+            self.0.insert(rest.to_owned(), Arc::clone(&matcher));
+            matcher
         };
         Ok(Pattern::Glob {
             prefix,

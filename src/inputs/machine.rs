@@ -121,7 +121,12 @@ impl Machine {
                 done.pop();
                 continue;
             }
-            let here = format!("/{}", [done.as_slice(), &[part.clone()]].concat().join("/"));
+            let here = format!(
+                "/{}",
+                [done.as_slice(), std::slice::from_ref(&part)]
+                    .concat()
+                    .join("/")
+            );
             let stat = self.stat(&here)?;
             let kind = FileType::from_raw_mode(stat.st_mode);
             let last = todo.is_empty();
@@ -157,7 +162,7 @@ impl Machine {
     /// Returns the first program called `name` in the absolute directories of `path`, and what it leads to.
     pub(super) fn find(&self, name: &str, path: &OsStr) -> Option<(String, Resolved)> {
         directories(path).find_map(|directory| {
-            let candidate = format!("{}/{name}", directory.trim_end_matches('/'));
+            let candidate = candidate(&directory, name);
             let resolved = self
                 .resolve(&candidate)
                 .filter(|resolved| resolved.executable)?;
@@ -173,6 +178,11 @@ pub(super) fn directories(path: &OsStr) -> impl Iterator<Item = String> {
         .into_iter()
         .filter(|path| path.is_absolute())
         .filter_map(|path| path.to_str().map(str::to_owned))
+}
+
+/// Returns the path of `name` in `directory`.
+pub(super) fn candidate(directory: &str, name: &str) -> String {
+    format!("{}/{name}", directory.trim_end_matches('/'))
 }
 
 /// Returns the parts of `path`, the last first.

@@ -6,6 +6,7 @@ use std::os::fd::OwnedFd;
 use rustix::fs::{AtFlags, Dir, Mode, OFlags};
 
 use super::glob::NEVER;
+use crate::config::nearest::nearest as nearest_name;
 
 /// Returns the existing path that differs from `path` in one name by a few letters.
 pub(super) fn nearest(project: &OwnedFd, path: &str) -> Option<String> {
@@ -18,14 +19,10 @@ pub(super) fn nearest(project: &OwnedFd, path: &str) -> Option<String> {
         }
         let start = if good.is_empty() { 0 } else { good.len() + 1 };
         let (wrong, rest) = (&path[start..end], &path[end..]);
-        let named = |name: &str| [&path[..start], name, rest].concat();
+        let spelt = |name: &str| [&path[..start], name, rest].concat();
         let mut names = names(project, good)?;
-        names.retain(|name| !NEVER.contains(&name.as_str()) && exists(&named(name)));
-        let name = names
-            .into_iter()
-            .map(|name| (distance(wrong, &name), name))
-            .min()?;
-        return (name.0 <= wrong.chars().count().div_ceil(3)).then(|| named(&name.1));
+        names.retain(|name| !NEVER.contains(&name.as_str()) && exists(&spelt(name)));
+        return nearest_name(wrong, names.iter().map(String::as_str)).map(spelt);
     }
     None
 }
@@ -38,33 +35,4 @@ fn names(project: &OwnedFd, directory: &str) -> Option<Vec<String>> {
     let names =
         entries.filter_map(|entry| entry.ok()?.file_name().to_str().ok().map(str::to_owned));
     Some(names.filter(|name| name != "." && name != "..").collect())
-}
-
-/// Levenshtein's: letters inserted, left out or replaced.
-fn distance(one: &str, other: &str) -> usize {
-    let other: Vec<char> = other.chars().collect();
-    let mut row: Vec<usize> = (0..=other.len()).collect();
-    for (line, letter) in one.chars().enumerate() {
-        let mut diagonal = line;
-        row[0] = line + 1;
-        for (column, candidate) in other.iter().enumerate() {
-            let replaced = diagonal + usize::from(letter != *candidate);
-            diagonal = row[column + 1];
-            row[column + 1] = replaced.min(diagonal + 1).min(row[column] + 1);
-        }
-    }
-    row[other.len()]
-}
-
-#[cfg(test)]
-mod tests {
-    use super::distance;
-
-    #[test]
-    fn distance_counts_letters() {
-        assert_eq!(distance("", "abc"), 3);
-        assert_eq!(distance("main.c", "main.c"), 0);
-        assert_eq!(distance("mian.c", "main.c"), 2);
-        assert_eq!(distance("src", "srcs"), 1);
-    }
 }

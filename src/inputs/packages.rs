@@ -282,6 +282,3 @@ fn parse_diversions(text: &str) -> Vec<Diversion> {
     };
     records.map(diversion).collect()
 }
-
-#[cfg(test)]
-mod tests_pending {}

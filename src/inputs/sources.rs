@@ -109,9 +109,10 @@ fn deployed(config: &Config, project: &Path) -> BTreeSet<String> {
 
 /// Returns `path` from the project root; `None` for the root itself and outside.
 fn inside(path: &Path, roots: &[&Path]) -> Option<String> {
-    let relative = match path.is_absolute() {
-        true => roots.iter().find_map(|root| path.strip_prefix(root).ok())?,
-        false => path,
+    let relative = if path.is_absolute() {
+        roots.iter().find_map(|root| path.strip_prefix(root).ok())?
+    } else {
+        path
     };
     let mut parts = Vec::new();
     for part in relative.components() {

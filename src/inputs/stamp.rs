@@ -76,6 +76,15 @@ impl Horizon {
         }
     }
 
+    /// Returns the moment some seconds later.
+    #[cfg(test)]
+    pub(super) fn later(self, seconds: i64) -> Self {
+        Self {
+            time: (self.time.0 + seconds, self.time.1),
+            ..self
+        }
+    }
+
     /// Returns whether every later change of the file must show in its stamp: its last change lies
     /// clearly before this moment, so that no later one can get the same time.
     pub(super) fn trusts(&self, stamp: &Stamp) -> bool {

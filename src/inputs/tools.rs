@@ -73,56 +73,46 @@ pub(super) fn gather(
         base::find(machine, &database, snapshot)
     })?;
     let mut gathered = Gathered::default();
-    let mut named = BTreeMap::<&str, Vec<&Location>>::new();
-    for (_, operation) in request
-        .config
-        .operations
-        .iter()
-        .filter(|(name, _)| request.operations.contains(name))
-    {
-        for tool in &operation.tools {
-            named.entry(&tool.value).or_default().push(&tool.at);
-        }
-    }
-    for (name, places) in named {
+    for (name, places) in named(request) {
         let in_base = || {
             let (_, path) = base.programs.iter().find(|(program, _)| program == name)?;
             Some((path.clone(), machine.resolve(path)?))
         };
         let Some((found, resolved)) = machine.find(name, path).or_else(in_base) else {
-            let message = format!("tool `{name}` is not on PATH");
-            let fault = |at: &&Location| Diagnostic {
+            let missing = |at: &&Location| Diagnostic {
                 at: (*at).clone(),
-                message: message.clone(),
+                message: format!("tool `{name}` is not on PATH"),
                 hint: None,
             };
-            gathered.faults.extend(places.iter().map(fault));
+            gathered.faults.extend(places.iter().map(missing));
             continue;
         };
         let question = question(&found, &resolved, path);
-        let runtime = remembered(
-            snapshot,
-            machine,
-            &format!("tool {name}"),
-            &question,
-            |snapshot| identify(name, &found, &resolved, &database, path, snapshot),
-        )?;
-        gathered
-            .tools
-            .insert(name.to_owned(), Arc::new(tool(name, runtime)));
+        let key = format!("tool {name}");
+        let runtime = remembered(snapshot, machine, &key, &question, |snapshot| {
+            identify(name, &found, &resolved, &database, path, snapshot)
+        })?;
+        let tool = Arc::new(tool(name, runtime));
+        gathered.tools.insert(name.to_owned(), tool);
     }
-    let Runtime {
-        identity,
-        description,
-        programs,
-        ..
-    } = base;
     gathered.base = Arc::new(Base {
-        identity,
-        description,
-        programs: paths(programs),
+        identity: base.identity,
+        description: base.description,
+        programs: paths(base.programs),
     });
     Ok(gathered)
+}
+
+/// Returns the tools that the wanted operations name, each with the places that do.
+fn named<'a>(request: &Request<'a>) -> BTreeMap<&'a str, Vec<&'a Location>> {
+    let mut named = BTreeMap::<_, Vec<_>>::new();
+    let operations = request.config.operations.iter();
+    for (_, operation) in operations.filter(|(name, _)| request.operations.contains(name)) {
+        for tool in &operation.tools {
+            named.entry(tool.value.as_str()).or_default().push(&tool.at);
+        }
+    }
+    named
 }
 
 /// Returns the remembered answer, or works it out and remembers it.
@@ -221,4 +211,4 @@ fn paths(programs: Vec<(String, String)>) -> Vec<(String, PathBuf)> {
 }
 
 #[cfg(test)]
-mod tests_pending {}
+mod tests;

@@ -9,11 +9,12 @@ use stagecraft_store::{Digest, Encoder};
 use super::InputError;
 use super::elf::{Interpreter, Linkage, interpreter, linkage};
 use super::loader;
-use super::machine::{Machine, Resolved, directories};
+use super::machine::{Machine, Resolved, candidate, directories};
 use super::packages::Packages;
 use super::runtime::Runtime;
 use super::snapshot::Snapshot;
 use super::stamp::Stamp;
+use super::tools::Witnesses;
 
 const CONTEXT: &str = "stagecraft 2026-11 traced tool v1";
 /// What the sandbox shows of the host anyway.
@@ -74,7 +75,7 @@ impl<'a> Trace<'a> {
         mut self,
         name: &str,
         path: &str,
-    ) -> Result<(Runtime, Vec<(String, Option<Stamp>)>), InputError> {
+    ) -> Result<(Runtime, Witnesses), InputError> {
         let mut steps = vec![Step {
             role: "program".to_owned(),
             path: path.to_owned(),
@@ -193,28 +194,25 @@ impl<'a> Trace<'a> {
             }
             Interpreter::OnPath { env, name } => {
                 steps.push(step(env, "env"));
-                for directory in directories(self.path) {
-                    let candidate = format!("{}/{name}", directory.trim_end_matches('/'));
-                    match self
-                        .machine
-                        .resolve(&candidate)
-                        .filter(|resolved| resolved.executable)
-                    {
-                        Some(resolved) => {
-                            self.found
-                                .programs
-                                .insert(name.clone(), resolved.target().to_owned());
-                            steps.push(step(candidate, &name));
-                            return;
-                        }
-                        None => {
-                            let stamp = self.machine.stamp(&candidate);
-                            self.found.witnesses.insert(candidate, stamp);
-                        }
-                    }
+                if let Some((found, resolved)) = self.machine.find(&name, self.path) {
+                    let target = resolved.target().to_owned();
+                    self.found.programs.insert(name.clone(), target);
+                    self.passed_over(&name, &found);
+                    steps.push(step(found, &name));
+                } else {
+                    self.passed_over(&name, "");
+                    self.found.files.insert(format!("interpreter {name}"), None);
                 }
-                self.found.files.insert(format!("interpreter {name}"), None);
             }
+        }
+    }
+
+    /// Notes the places on PATH before `found` that lack the program `name` today.
+    fn passed_over(&mut self, name: &str, found: &str) {
+        let places = directories(self.path).map(|directory| candidate(&directory, name));
+        for place in places.take_while(|place| place != found) {
+            let stamp = self.machine.stamp(&place);
+            self.found.witnesses.insert(place, stamp);
         }
     }
 
@@ -270,7 +268,7 @@ impl<'a> Trace<'a> {
             return Some(name.to_owned()).filter(|name| name.starts_with('/'));
         }
         for place in places {
-            let candidate = format!("{}/{name}", place.trim_end_matches('/'));
+            let candidate = candidate(place, name);
             let bytes = self
                 .machine
                 .resolve(&candidate)

@@ -59,7 +59,7 @@ impl Listing {
             return 0..self.entries.len();
         }
         let (first, behind) = (format!("{directory}/"), format!("{directory}0"));
-        debug_assert_eq!(b'/' + 1, b'0');
+        // `0` is the character behind `/`.
         let start = self.entries.partition_point(|entry| entry.path < first);
         let end = self.entries.partition_point(|entry| entry.path < behind);
         start..end
@@ -114,7 +114,7 @@ pub(super) fn list<'a>(
         match pattern {
             Pattern::Literal(_) => want.named = true,
             Pattern::Tree { .. } | Pattern::Glob { .. } => {
-                want.depth = want.depth.max(pattern.depth())
+                want.depth = want.depth.max(pattern.depth());
             }
         }
     }
@@ -294,7 +294,7 @@ impl Walk<'_> {
     }
 }
 
-impl<'a> Place<'a> {
+impl Place<'_> {
     /// Returns the place of `name` in this directory, of which `depth` levels are listed.
     fn enter(&self, name: &CStr, depth: usize) -> Self {
         let bytes = name.to_bytes();

@@ -26,6 +26,17 @@ pub struct ReleaseLog {
     path: PathBuf,
 }
 
+/// One transition of one phase.
+#[derive(Debug, Clone, Copy)]
+pub struct PhaseUpdate<'a> {
+    /// The phase.
+    pub phase: Phase,
+    /// The status it gets.
+    pub status: PhaseStatus,
+    /// Why, if there is something to say.
+    pub reason: Option<&'a str>,
+}
+
 /// How a phase that was running ends without success.
 #[derive(Debug, Clone, Copy)]
 pub struct PhaseEnd<'a> {
@@ -168,9 +179,27 @@ impl ReleaseLog {
         status: PhaseStatus,
         reason: Option<&str>,
     ) -> Result<Release, LogError> {
+        self.update_phases(
+            id,
+            &[PhaseUpdate {
+                phase,
+                status,
+                reason,
+            }],
+        )
+    }
+
+    /// Does several updates, in order, in one write; all of them or none.
+    pub fn update_phases(
+        &self,
+        id: &ReleaseId,
+        updates: &[PhaseUpdate<'_>],
+    ) -> Result<Release, LogError> {
         self.change(|document| {
             let index = find(document, id.as_str())?;
-            step(document, index, phase, status, reason)?;
+            for update in updates {
+                step(document, index, update)?;
+            }
             Ok(index)
         })
     }
@@ -196,9 +225,11 @@ impl ReleaseLog {
             step(
                 document,
                 index,
-                Phase::Finalize,
-                PhaseStatus::Completed,
-                None,
+                &PhaseUpdate {
+                    phase: Phase::Finalize,
+                    status: PhaseStatus::Completed,
+                    reason: None,
+                },
             )?;
             if let Some(manifest) = manifest {
                 document.set_manifest(index, manifest);
@@ -220,9 +251,11 @@ impl ReleaseLog {
             step(
                 document,
                 index,
-                end.phase,
-                PhaseStatus::Failed,
-                Some(end.reason),
+                &PhaseUpdate {
+                    phase: end.phase,
+                    status: PhaseStatus::Failed,
+                    reason: Some(end.reason),
+                },
             )?;
             skip_pending(document, index, &format!("phase \"{}\" failed", end.phase));
             document.end_run(index, end.outcome, now.into());
@@ -337,13 +370,12 @@ fn next_instant(releases: &[Release], now: Timestamp) -> Result<Timestamp, LogEr
 }
 
 /// The one function that moves a phase by the table.
-fn step(
-    document: &mut Document,
-    index: usize,
-    phase: Phase,
-    status: PhaseStatus,
-    reason: Option<&str>,
-) -> Result<(), LogError> {
+fn step(document: &mut Document, index: usize, update: &PhaseUpdate<'_>) -> Result<(), LogError> {
+    let PhaseUpdate {
+        phase,
+        status,
+        reason,
+    } = *update;
     let release = &document.releases()[index];
     let from = release.phases.of(phase);
     if !from.may_become(status) {

@@ -7,7 +7,7 @@ use stagecraft_store::Digest;
 
 use crate::plan::operation::Phase;
 use crate::release::id::ReleaseId;
-use crate::release::log::{LogError, PhaseEnd, ReleaseLog, RunOutcome};
+use crate::release::log::{LogError, PhaseEnd, PhaseUpdate, ReleaseLog, RunOutcome};
 use crate::release::status::PhaseStatus;
 
 /// How the work of one phase ended.
@@ -65,29 +65,27 @@ pub fn run_phases(
     step: &mut dyn FnMut(Phase) -> PhaseStep,
     now: &dyn Fn() -> SystemTime,
 ) -> Result<(), PhaseError> {
+    let [first, ..] = Phase::ALL else {
+        return Ok(());
+    };
+    persist(
+        *first,
+        PhaseStatus::Running,
+        log.update_phase(id, *first, PhaseStatus::Running, None),
+    )?;
     for phase in Phase::ALL.iter().copied() {
-        persist(
-            phase,
-            PhaseStatus::Running,
-            log.update_phase(id, phase, PhaseStatus::Running, None),
-        )?;
         match step(phase) {
-            PhaseStep::Completed => complete(log, id, phase, None, now)?,
-            PhaseStep::Sealed(manifest) => complete(log, id, phase, Some(manifest), now)?,
-            PhaseStep::Skipped(reason) => {
-                persist(
-                    phase,
-                    PhaseStatus::Skipped,
-                    log.update_phase(id, phase, PhaseStatus::Skipped, Some(&reason)),
-                )?;
-            }
+            PhaseStep::Completed => proceed(log, id, phase, None, None, now)?,
+            PhaseStep::Sealed(manifest) => proceed(log, id, phase, None, Some(manifest), now)?,
+            PhaseStep::Skipped(reason) => proceed(log, id, phase, Some(&reason), None, now)?,
             PhaseStep::Failed(cause) => {
+                let reason = &cause;
                 end(
                     log,
                     id,
                     &PhaseEnd {
                         phase,
-                        reason: &cause,
+                        reason,
                         outcome: RunOutcome::Failed,
                     },
                     now,
@@ -112,32 +110,39 @@ pub fn run_phases(
     Ok(())
 }
 
-fn complete(
+/// Ends `phase` well and starts the next, in one write: no reader ever finds a living run between two phases, and a
+/// deploy syncs half as often.
+fn proceed(
     log: &ReleaseLog,
     id: &ReleaseId,
     phase: Phase,
+    skipped: Option<&str>,
     manifest: Option<Digest>,
     now: &dyn Fn() -> SystemTime,
 ) -> Result<(), PhaseError> {
-    if phase == Phase::Finalize {
-        return persist(
-            phase,
-            PhaseStatus::Completed,
-            log.finalize(id, manifest, now()),
-        );
+    let status = if skipped.is_some() {
+        PhaseStatus::Skipped
+    } else {
+        PhaseStatus::Completed
+    };
+    if (phase, status) == (Phase::Finalize, PhaseStatus::Completed) {
+        return persist(phase, status, log.finalize(id, manifest, now()));
     }
     if let Some(manifest) = manifest {
-        persist(
-            phase,
-            PhaseStatus::Completed,
-            log.set_manifest(id, manifest),
-        )?;
+        persist(phase, status, log.set_manifest(id, manifest))?;
     }
-    persist(
+    let next = Phase::ALL.iter().copied().find(|next| *next > phase);
+    let mut updates = vec![PhaseUpdate {
         phase,
-        PhaseStatus::Completed,
-        log.update_phase(id, phase, PhaseStatus::Completed, None),
-    )
+        status,
+        reason: skipped,
+    }];
+    updates.extend(next.map(|phase| PhaseUpdate {
+        phase,
+        status: PhaseStatus::Running,
+        reason: None,
+    }));
+    persist(phase, status, log.update_phases(id, &updates))
 }
 
 fn persist<T>(

@@ -138,12 +138,11 @@ pub(crate) fn keep_capabilities() -> Result<(), Refusal> {
 pub(crate) fn give_up_capabilities() -> Result<(), Refusal> {
     for bit in 0..64 {
         let capability = CapabilitySet::from_bits_retain(1 << bit);
-        // The first number that the kernel does not know ends the list.
-        if rustix::thread::capability_is_in_bounding_set(capability).is_err() {
-            break;
+        match rustix::thread::remove_capability_from_bounding_set(capability) {
+            // The first number that the kernel does not know ends the list.
+            Err(Errno::INVAL) => break,
+            dropped => Refusal::of("PR_CAPBSET_DROP", dropped)?,
         }
-        let dropped = rustix::thread::remove_capability_from_bounding_set(capability);
-        Refusal::of("PR_CAPBSET_DROP", dropped)?;
     }
     Refusal::of(
         "PR_CAP_AMBIENT_CLEAR_ALL",
@@ -179,9 +178,9 @@ pub(crate) fn enter(view: &View) -> Result<(), Refusal> {
     root.devices()?;
     root.processes()?;
     root.configuration(view.network)?;
+    root.scratch("tmp")?;
     root.files(view)?;
     root.tools(view)?;
-    root.scratch("tmp")?;
     root.directory(Path::new(HOME))?;
     root.directory(Path::new(BUILD))?;
     if let Some(tree) = &view.tree {
@@ -297,6 +296,9 @@ impl<'v> Root<'v> {
         for name in ["null", "zero", "full", "random", "urandom"] {
             let path = Path::new("/dev").join(name);
             self.directory(Path::new("/dev"))?;
+            if !path.exists() {
+                continue;
+            }
             let target = self.inside(&path);
             Refusal::from_io("place of a device", fs::File::create(&target))?;
             Refusal::of(

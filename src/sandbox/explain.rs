@@ -1,9 +1,5 @@
 //! The words for what went wrong in a sandbox, and what to do about it.
 //! Reads the project only to see whether a file that a failed command missed is there.
-#![expect(
-    clippy::disallowed_methods,
-    reason = "effects: looks for files of the project"
-)]
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
@@ -50,11 +46,12 @@ pub(crate) fn duration(duration: Duration) -> String {
         (seconds % 60, "s"),
     ] {
         if count > 0 {
-            text.push_str(&format!("{count}{unit}"));
+            // Writing to a string cannot fail.
+            write!(text, "{count}{unit}").ok();
         }
     }
     if milliseconds > 0 || text.is_empty() {
-        text.push_str(&format!("{milliseconds}ms"));
+        write!(text, "{milliseconds}ms").ok();
     }
     text
 }
@@ -113,7 +110,6 @@ pub(crate) fn missing(missing: &Missing) -> Failure {
         Some((first, _)) => {
             message.push_str("; written:");
             for path in similar {
-                // Writing to a string cannot fail.
                 write!(message, "\n  {path}").ok();
             }
             format!("if `{first}` is the output, name it in outputs")

@@ -62,7 +62,7 @@ fn serve(inner: bool) -> io::Result<()> {
         (Confinement::Namespaces(view), false) => outer(view, &message, &socket),
         (Confinement::Namespaces(view), true) => first(&order, view),
     };
-    match report.unwrap_or_else(Refusal::report) {
+    match report.unwrap_or_else(|refusal| Some(refusal.report())) {
         Some(report) => send(&mut socket, &report.encode()),
         None => Ok(()),
     }
@@ -75,11 +75,11 @@ fn die_with_parent() -> io::Result<()> {
 }
 
 impl Refusal {
-    fn report(self) -> Option<Report> {
-        Some(Report::Refused {
+    fn report(self) -> Report {
+        Report::Refused {
             step: self.step.to_owned(),
             errno: self.errno.raw_os_error(),
-        })
+        }
     }
 }
 

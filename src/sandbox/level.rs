@@ -76,34 +76,64 @@ pub(crate) fn raise_hint() -> Option<String> {
         let text = std::fs::read_to_string(format!("/proc/sys/{name}")).ok()?;
         text.trim().parse::<u64>().ok()
     };
-    let settings = [
-        (
-            "kernel/apparmor_restrict_unprivileged_userns",
-            1,
-            "kernel.apparmor_restrict_unprivileged_userns=0",
-        ),
-        (
-            "kernel/unprivileged_userns_clone",
-            0,
-            "kernel.unprivileged_userns_clone=1",
-        ),
-        (
-            "user/max_user_namespaces",
-            0,
-            "user.max_user_namespaces=15000",
-        ),
-    ];
-    let blocking = settings
+    let contained = ["/.dockerenv", "/run/.containerenv"]
+        .iter()
+        .any(|path| Path::new(path).exists());
+    remedy(&setting, contained)
+}
+
+/// Settings of the kernel, the value of each that forbids user namespaces to some, and what to set instead.
+const SETTINGS: [(&str, u64, &str); 3] = [
+    (
+        "kernel/apparmor_restrict_unprivileged_userns",
+        1,
+        "kernel.apparmor_restrict_unprivileged_userns=0",
+    ),
+    (
+        "kernel/unprivileged_userns_clone",
+        0,
+        "kernel.unprivileged_userns_clone=1",
+    ),
+    (
+        "user/max_user_namespaces",
+        0,
+        "user.max_user_namespaces=15000",
+    ),
+];
+
+fn remedy(setting: &dyn Fn(&str) -> Option<u64>, contained: bool) -> Option<String> {
+    let blocking = SETTINGS
         .into_iter()
         .find(|(name, bad, _)| setting(name) == Some(*bad));
     if let Some((_, _, command)) = blocking {
         return Some(format!("sysctl -w {command}"));
     }
-    let contained = ["/.dockerenv", "/run/.containerenv"]
-        .iter()
-        .any(|path| Path::new(path).exists());
-    contained.then(|| {
-        "docker run --security-opt seccomp=unconfined --security-opt apparmor=unconfined --security-opt systempaths=unconfined …"
-            .to_owned()
-    })
+    let options = ["seccomp", "apparmor", "systempaths"]
+        .map(|name| format!(" --security-opt {name}=unconfined"));
+    contained.then(|| format!("docker run{} …", options.concat()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// spec: sandbox/levels R6
+    #[test]
+    fn the_setting_in_the_way_is_named() {
+        let only =
+            |wanted: &'static str, value| move |name: &str| (name == wanted).then_some(value);
+        let apparmor = only("kernel/apparmor_restrict_unprivileged_userns", 1);
+        assert_eq!(
+            remedy(&apparmor, true).as_deref(),
+            Some("sysctl -w kernel.apparmor_restrict_unprivileged_userns=0")
+        );
+        let allowed = only("user/max_user_namespaces", 96_365);
+        assert_eq!(remedy(&allowed, false), None);
+        assert_eq!(
+            remedy(&allowed, true).as_deref(),
+            Some(
+                "docker run --security-opt seccomp=unconfined --security-opt apparmor=unconfined --security-opt systempaths=unconfined …"
+            )
+        );
+    }
 }

@@ -96,6 +96,11 @@ impl Log {
         &self.frames
     }
 
+    /// Returns the frames so far, to be changed without changing their lengths.
+    pub(crate) fn frames_mut(&mut self) -> &mut [Frame] {
+        &mut self.frames
+    }
+
     /// Returns the bytes for the store; none when nothing was printed.
     pub(crate) fn encode(&self) -> Vec<u8> {
         if self.frames.is_empty() {

@@ -205,7 +205,7 @@ impl Pump {
     }
 
     fn read(&mut self, index: usize) {
-        let mut buffer = [0; 64 << 10];
+        let mut buffer = [0; 8 << 10];
         let (stream, slot) = &mut self.pipes[index];
         let Some(pipe) = slot else { return };
         match rustix::io::read(&*pipe, &mut buffer[..]) {

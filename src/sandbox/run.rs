@@ -15,6 +15,7 @@ use crate::sandbox::explain;
 use crate::sandbox::log::Log;
 use crate::sandbox::order::{Confinement, Order, Report, View};
 use crate::sandbox::process::{self, Ending};
+use crate::sandbox::secret::Secrets;
 use crate::sandbox::stage::{Stage, StageError};
 use crate::sandbox::tree;
 
@@ -101,6 +102,7 @@ impl Attempt<'_> {
         let ran =
             ran.map_err(|error| machine(format!("the sandbox helper: {}", explain::io(&error))))?;
         *log = ran.log;
+        Secrets::of(task.run).mask(log.frames_mut());
         self.judge(&ran.ending, &order.name, &stage, log)?;
         self.collect(&stage)
     }
@@ -302,6 +304,20 @@ impl Attempt<'_> {
         outputs: &[String],
     ) -> Result<Object, Failure> {
         let root = stage.tree().join(self.task.run.workdir.as_str());
+        let found = Secrets::of(self.task.run).found_in(&root, outputs);
+        let found =
+            found.map_err(|error| machine(format!("read of outputs: {}", explain::io(&error))))?;
+        if let Some((path, secret)) = found {
+            return Err(Failure {
+                cause: Cause::MissingOutput,
+                message: format!(
+                    "output `{path}` cannot be kept: it contains the value of secret `{secret}`"
+                ),
+                hint: Some(
+                    "let the command write something that does not reveal the secret".to_owned(),
+                ),
+            });
+        }
         let relative = |path: &Path| {
             path.strip_prefix(&root)
                 .unwrap_or(path)

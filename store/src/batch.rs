@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::io::{self, Read};
+use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -67,7 +68,7 @@ impl Batch {
 
     /// Adds a blob from a stream of any length.
     pub fn put_reader(&mut self, source: &mut dyn Read) -> Result<Object, StoreError> {
-        self.staging.put_reader(source)
+        self.staging.put_reader(source, Path::new("input"))
     }
 
     /// Adds the directories of a tree; its files are added by other calls.
@@ -109,13 +110,18 @@ impl Staging {
         Ok(object)
     }
 
-    pub(crate) fn put_reader(&self, source: &mut dyn Read) -> Result<Object, StoreError> {
+    /// Adds a blob from a stream; `name` is what messages call it.
+    pub(crate) fn put_reader(
+        &self,
+        source: &mut dyn Read,
+        name: &Path,
+    ) -> Result<Object, StoreError> {
         self.inner.writable()?;
         let mut start = Vec::new();
         source
             .take(SMALL)
             .read_to_end(&mut start)
-            .map_err(at("input"))?;
+            .map_err(at(name))?;
         if (start.len() as u64) < SMALL {
             return self.put(&start);
         }

@@ -44,6 +44,11 @@ impl Store {
         for (key, result) in &results {
             inner.check_result(key, result)?;
         }
+        for (_, leaves) in &history {
+            if !inner.is_sound(leaves, None)? {
+                return Err(StoreError::Absent { digest: *leaves });
+            }
+        }
         let mut records = Vec::new();
         for (key, result) in results {
             let temporary = inner.write_record(&result.encode(&key))?;

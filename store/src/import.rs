@@ -235,7 +235,9 @@ impl<'a> Import<'a> {
             });
         }
         let executable = Mode::from_raw_mode(stat.st_mode).contains(Mode::XUSR);
-        let object = self.staging.put_reader(&mut File::from(file))?;
+        let object = self
+            .staging
+            .put_reader(&mut File::from(file), &self.shown(path))?;
         Ok((object, executable))
     }
 

@@ -133,3 +133,27 @@ pub(crate) fn made(done: io::Result<()>) -> io::Result<bool> {
         Err(error) => Err(error),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// spec: store/format R18, store/operations R5
+    #[test]
+    fn a_process_lives_under_its_own_name_only() {
+        let pid = std::process::id();
+        let ours = process_name(pid).unwrap();
+        assert!(lives(&ours) && lives(&format!("{ours}.1")));
+        let (boot, _) = ours.split_once('.').unwrap();
+        let unused = u32::MAX;
+        for dead in [
+            format!("{ours}0"),
+            format!("{boot}.{pid}.1"),
+            format!("{boot}.{unused}.1"),
+            format!("x{ours}"),
+            "garbage".to_owned(),
+        ] {
+            assert!(!lives(&dead), "{dead}");
+        }
+    }
+}

@@ -128,7 +128,8 @@ impl Store {
         if !inner.check_format()? {
             inner.create()?;
         }
-        owner::reap(&*inner.disk, inner.host_disk(), None).map_err(at(crate::layout::TMP))?;
+        owner::reap(&*inner.disk, inner.host_disk(), inner.owned().as_deref())
+            .map_err(at(crate::layout::TMP))?;
         Ok(Self {
             inner: Arc::new(inner),
         })

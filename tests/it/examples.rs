@@ -183,7 +183,7 @@ fn a_change_in_the_monorepo_runs_its_dependents_only() {
     app.edit(
         "packages/lib-units/units.tsv",
         "dozen\tpiece\t12",
-        "dozen\tpiece\t13",
+        "dozen\tpiece\t12\nscore\tpiece\t20",
     );
     let ran = ids_with(&build_all(&app), "ran");
     let touched = [

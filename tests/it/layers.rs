@@ -228,7 +228,11 @@ fn prints(source: &Source) -> Vec<Finding> {
             let next = [text(Some(at + 1)), text(Some(at + 2))];
             match tokens[*at].text {
                 "print" | "println" | "eprint" | "eprintln" | "dbg" => next[0] == "!",
-                "stdout" | "stderr" => next == ["(", ")"] && text(at.checked_sub(1)) != ".",
+                "stdout" | "stderr" => {
+                    let before = [text(at.checked_sub(1)), text(at.checked_sub(2))];
+                    let of_another = before[0] == "." || (before[0] == "::" && before[1] != "io");
+                    next == ["(", ")"] && !of_another
+                }
                 _ => false,
             }
         })
@@ -522,7 +526,12 @@ mod broken {
             ["src/evaluate.rs:1: `println` outside `src/cli/ui.rs`"]
         );
         assert_eq!(printed("let mut out = std::io::stdout();").len(), 1);
-        assert!(printed("command.stdout(Stdio::null()); child.stderr(); // println!()").is_empty());
+        assert!(
+            printed(
+                "command.stdout(Stdio::null()); child.stderr(); Target::stderr(); // println!()"
+            )
+            .is_empty()
+        );
         assert!(found(prints, "src/cli/ui.rs", "println!()").is_empty());
     }
 

@@ -288,7 +288,7 @@ mod tests {
         let (mut app, other) = (TestApp::new(), TestApp::new());
         app.share_store(&other);
         assert_eq!(app.store(), other.store());
-        assert_eq!(app.run(&["--version"]).succeed().stderr, "");
+        assert_eq!(app.run(&["version"]).succeed().stderr, "");
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! The names of all operations: which text is taken, by whom, and what a reference may mean.
 
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 
 use crate::name::OperationName;
@@ -18,6 +19,8 @@ const RESERVED: [&str; 4] = ["build_backend", "deploy_", "health_check_", "migra
 pub(in super::super) struct Names {
     declared: BTreeMap<String, Location>,
     incomplete: bool,
+    /// Hints for unknown names, by directory and name: many needs may miss one operation.
+    hints: RefCell<BTreeMap<(String, String), Option<String>>>,
 }
 
 impl Names {
@@ -110,22 +113,31 @@ impl Names {
             }
         }
         if !self.incomplete {
-            let own = |name: &'_ str| -> Option<usize> {
-                let short = name.strip_prefix(directory)?.strip_prefix('/')?;
-                Some(name.len() - short.len())
-            };
-            let names = self.declared.keys().map(|name| match own(name) {
-                Some(start) if !directory.is_empty() => &name[start..],
-                _ => name.as_str(),
-            });
-            let hint = nearest::suggest(text, names, "operations");
+            let key = (directory.to_owned(), text.to_owned());
+            let mut hints = self.hints.borrow_mut();
+            let hint = hints
+                .entry(key)
+                .or_insert_with(|| self.suggest(text, directory));
             let at = if view.text() == Some(text) {
                 view.at()
             } else {
                 view.key_at()
             };
-            faults.advise(at, format_args!("unknown operation `{text}`"), hint);
+            faults.advise(at, format_args!("unknown operation `{text}`"), hint.clone());
         }
         None
+    }
+
+    /// Names of the directory itself are offered in their short form.
+    fn suggest(&self, text: &str, directory: &str) -> Option<String> {
+        let short = |name: &'_ str| -> Option<usize> {
+            let short = name.strip_prefix(directory)?.strip_prefix('/')?;
+            Some(name.len() - short.len())
+        };
+        let names = self
+            .declared
+            .keys()
+            .map(|name| &name[short(name).unwrap_or(0)..]);
+        nearest::suggest(text, names, "operations")
     }
 }

@@ -17,7 +17,7 @@ pub(super) fn check(root: View<'_>, faults: &mut Faults) {
             faults.add(database.key_at(), "a database's name must be non-empty");
         }
         check_variable(database.get("connection_env"), faults);
-        if let Some(migrations) = database.get("migrations") {
+        if let Some(migrations) = database.get("migrations").filter(View::holds_keys) {
             check_migrations(database.key(), migrations, faults);
         }
     }

@@ -9,7 +9,7 @@ use super::ENGINES;
 
 /// Reports every fault of `migrations`; `enabled: false` silences all but shapes.
 pub(super) fn check(root: View<'_>, faults: &mut Faults) {
-    let Some(view) = root.get("migrations") else {
+    let Some(view) = root.get("migrations").filter(View::holds_keys) else {
         return;
     };
     if view.flag_of("enabled") == Some(false) {

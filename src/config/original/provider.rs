@@ -156,6 +156,7 @@ fn check_digitalocean(view: View<'_>, faults: &mut Faults) {
     for host in hosts
         .entries()
         .flat_map(|environment| environment.entries())
+        .filter(View::holds_keys)
     {
         for (key, default, allowed) in [
             ("size", "default_size", "sizes"),

@@ -43,6 +43,7 @@ fn walk(root: impl AsFd, path: &str, flags: OFlags) -> Result<OwnedFd, Errno> {
 }
 
 #[cfg(test)]
+#[expect(clippy::disallowed_methods, reason = "effects: tests of files")]
 mod tests {
     use super::*;
     use std::os::unix::fs::symlink;

@@ -91,12 +91,12 @@ fn every_good_file_fits_the_schema() {
 fn a_file_that_the_schema_refuses_has_faults_in_its_shape() {
     let schema = config::schema();
     for name in [
-        "err-unknown-keys",
-        "err-wrong-types",
-        "err-choices",
-        "err-many-sections",
-        "err-rollout",
-        "err-empty",
+        "err-shape-unknown-keys",
+        "err-shape-wrong-sorts",
+        "err-shape-choices",
+        "err-original-many-sections",
+        "err-environment-rollout",
+        "err-project-empty-file",
     ] {
         let case = super::golden().join(name).join("stagecraft.yml");
         let value = yaml(&std::fs::read_to_string(case).unwrap()).unwrap();
