@@ -11,7 +11,7 @@ use stagecraft_store::Store;
 use super::apply::prepare;
 use super::build::Flags;
 use super::context::{Context, Format};
-use super::deploy::{actor, finish, lock, phases};
+use super::deploy::{actor, create, finish, lock, phases};
 use super::error::CliError;
 use super::exit::Exit;
 use super::interrupt::Interrupt;
@@ -76,21 +76,15 @@ pub(super) fn run(context: &mut Context, args: &Args) -> Result<Exit, CliError> 
     let manifest = manifest(&store, &target)?;
     let plan = recorded(&manifest, &target)?;
     let run = prepare(context, &project, &store, &interrupt, &args.flags)?;
-    let actor = actor(context);
     let new = NewRelease {
         environment: environment.as_str(),
         version: &target.version,
         commit_sha: &target.commit_sha,
-        actor: &actor,
+        actor: &actor(context),
         reason: args.reason.as_deref(),
         rollback_of: Some(&target.id),
     };
-    let created = log.create(&new, SystemTime::now());
-    let created = created.map_err(|source| CliError::Creating {
-        what: "rollback ",
-        source,
-    })?;
-    let release = created.id;
+    let release = create(&log, &new)?;
     let journey = Journey {
         run: &run,
         ui: context.ui(),

@@ -7,7 +7,7 @@
 use std::time::SystemTime;
 
 use serde_json::{Value, json};
-use stagecraft_store::{Amount, Digest, Directory, GcPolicy, Node, Reference, Store};
+use stagecraft_store::{Amount, Digest, Directory, GcPolicy, Node, Reference, Store, VerifyReport};
 
 use super::context::{Context, Format};
 use super::error::CliError;
@@ -86,34 +86,7 @@ fn verify(context: &Context, repair: bool, format: Format) -> Result<Exit, CliEr
             "trees": report.trees,
             "damage": damage,
         }))?,
-        Format::Text => {
-            let mut out = Page::default();
-            for damage in &report.damage {
-                let state = if damage.repaired {
-                    "repaired"
-                } else {
-                    "damaged"
-                };
-                out.line(format_args!(
-                    "{state}: {}: {}",
-                    damage.path,
-                    damage.kind.meaning()
-                ));
-            }
-            out.line(format_args!(
-                "{} objects ({}), {} records, {} trees: {}",
-                report.objects,
-                size(report.bytes),
-                report.records,
-                report.trees,
-                if report.damage.is_empty() {
-                    "clean".to_owned()
-                } else {
-                    format!("{} damaged", damage.len())
-                },
-            ));
-            context.ui().data(&out.into_text())?;
-        }
+        Format::Text => context.ui().data(&verified(&report))?,
     }
     if report.damage.iter().all(|damage| damage.repaired) {
         return Ok(Exit::Done);
@@ -124,6 +97,34 @@ fn verify(context: &Context, repair: bool, format: Format) -> Result<Exit, CliEr
             .say("run `stagecraft store verify --repair` to forget what is damaged");
     }
     Ok(Exit::Damaged)
+}
+
+fn verified(report: &VerifyReport) -> String {
+    let mut out = Page::default();
+    for damage in &report.damage {
+        let state = if damage.repaired {
+            "repaired"
+        } else {
+            "damaged"
+        };
+        out.line(format_args!(
+            "{state}: {}: {}",
+            damage.path,
+            damage.kind.meaning()
+        ));
+    }
+    let summary = match report.damage.len() {
+        0 => "clean".to_owned(),
+        count => format!("{count} damaged"),
+    };
+    out.line(format_args!(
+        "{} objects ({}), {} records, {} trees: {summary}",
+        report.objects,
+        size(report.bytes),
+        report.records,
+        report.trees,
+    ));
+    out.into_text()
 }
 
 fn show(context: &Context, given: &str, format: Format) -> Result<Exit, CliError> {
