@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::{deploy, everything, shop, without_ids};
+use super::{deploy, everything, shop, without_ids, without_level};
 use crate::support::{Output, TestApp};
 
 const PHASES: [&str; 6] = [
@@ -321,14 +321,6 @@ fn deploy_behaviour_12_golden_early_failure() {
         error: deployment failed: phase "build" failed: words: exited with status 1
         "#);
     });
-}
-
-/// The level of the sandbox is the machine's.
-fn without_level(text: &str) -> String {
-    let lines = text
-        .lines()
-        .filter(|line| !line.starts_with("sandbox level") && !line.starts_with("  hint:"));
-    lines.map(|line| format!("{line}\n")).collect()
 }
 
 /// spec: cli/deploy R11
