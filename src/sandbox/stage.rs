@@ -76,11 +76,12 @@ pub(crate) enum StageError {
 }
 
 impl Stage {
-    /// Makes the tree that `task` finds, with the directories that its outputs need.
+    /// Makes the tree that `task` finds, with the directories that its outputs need, and private ones `beside` it.
     pub(crate) fn build(
         task: &RunTask<'_>,
         project: &Path,
         store: &Store,
+        beside: &[&str],
     ) -> Result<Self, StageError> {
         let scratch = store.scratch().map_err(StageError::Scratch)?;
         let mut stage = Self {
@@ -93,8 +94,8 @@ impl Stage {
         for directory in wanted_directories(task) {
             stage.directory(&directory)?;
         }
-        for name in ["home", "tmp", "bin", "root"] {
-            make_directory(&stage.scratch.path().join(name))?;
+        for name in beside {
+            make_directory(&stage.beside(name))?;
         }
         let tree = stage.tree();
         stage.staged =
@@ -107,9 +108,32 @@ impl Stage {
         self.scratch.path().join("tree")
     }
 
-    /// Returns a private directory beside it: `home`, `tmp`, `bin`, or `root`, which is empty.
+    /// Returns a private directory beside it.
     pub(crate) fn beside(&self, name: &str) -> PathBuf {
         self.scratch.path().join(name)
+    }
+
+    /// Returns the directory that holds this stage and others.
+    pub(crate) fn stages(&self) -> &Path {
+        let path = self.scratch.path();
+        path.parent().unwrap_or(path)
+    }
+
+    /// Returns the staged tree from [`Stage::stages`].
+    pub(crate) fn tree_from_stages(&self) -> PathBuf {
+        let tree = self.tree();
+        tree.strip_prefix(self.stages())
+            .map(Path::to_owned)
+            .unwrap_or(tree)
+    }
+
+    /// Returns an empty directory that is gone with the stage.
+    pub(crate) fn mount_point(&self) -> io::Result<PathBuf> {
+        let path = self.beside("root");
+        match fs::create_dir(&path) {
+            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error),
+            _ => Ok(path),
+        }
     }
 
     fn mounts(&mut self, task: &RunTask<'_>, store: &Store) -> Result<(), StageError> {
