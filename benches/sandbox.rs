@@ -4,9 +4,6 @@
 #![expect(clippy::print_stdout, reason = "a bench prints what it measured")]
 #![expect(clippy::unwrap_used, reason = "a bench fails by a panic")]
 
-#[path = "harness.rs"]
-mod harness;
-
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -26,7 +23,8 @@ use stagecraft_store::{ActionKey, Digest, Object, Store};
 const PROGRAMS: usize = 330;
 
 fn main() {
-    let directory = harness::scratch();
+    // On the file system of the build directory: `/tmp` may be memory.
+    let directory = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
     let store = Store::open(&directory.path().join("store")).unwrap();
     let run = run();
     let execute = |sandbox: &Sandbox| execute(sandbox, &run, &store, directory.path());
@@ -39,27 +37,27 @@ fn main() {
     for (_, sandbox) in &levels {
         execute(sandbox);
     }
-    for rounds in harness::sizes(&[1_000]) {
-        let mut spawned = Vec::new();
-        let mut times = vec![Vec::new(); levels.len()];
-        let mut first = Vec::new();
-        for round in 0..rounds {
-            spawned.push(time(plain));
-            for ((_, sandbox), times) in levels.iter().zip(&mut times) {
-                times.push(time(|| execute(sandbox)));
-            }
-            if round % 20 == 0 {
-                let fresh = sandbox_that_detected(directory.path());
-                first.push(time(|| execute(&fresh)));
-            }
+    let is_measuring = std::env::args().any(|argument| argument == "--bench");
+    let rounds = if is_measuring { 1_000 } else { 20 };
+    let mut spawned = Vec::new();
+    let mut times = vec![Vec::new(); levels.len()];
+    let mut first = Vec::new();
+    for round in 0..rounds {
+        spawned.push(time(plain));
+        for ((_, sandbox), times) in levels.iter().zip(&mut times) {
+            times.push(time(|| execute(sandbox)));
         }
-        println!("one `true`, median (least), and what is over a plain spawn; {rounds} rounds");
-        let base = show("plain spawn", &mut spawned, None);
-        for ((level, _), times) in levels.iter().zip(&mut times) {
-            show(&format!("level {level}"), times, Some(base));
+        if round % 20 == 0 {
+            let fresh = sandbox_that_detected(directory.path());
+            first.push(time(|| execute(&fresh)));
         }
-        show("level 2, first", &mut first, Some(base));
     }
+    println!("one `true`, median (least), and what is over a plain spawn; {rounds} rounds");
+    let base = show("plain spawn", &mut spawned, None);
+    for ((level, _), times) in levels.iter().zip(&mut times) {
+        show(&format!("level {level}"), times, Some(base));
+    }
+    show("level 2, first", &mut first, Some(base));
 }
 
 fn time(work: impl FnOnce()) -> Duration {
