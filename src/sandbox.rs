@@ -2,6 +2,7 @@
 //! (`spec/sandbox/`). Refuses to run anything whose bytes are not the planned ones, and to publish: what it made is
 //! handed back as a batch.
 
+mod broom;
 mod collect;
 mod confine;
 mod environment;

@@ -74,3 +74,13 @@ impl Pool {
         drop(surplus);
     }
 }
+
+impl Drop for Pool {
+    fn drop(&mut self) {
+        let idle = self.0.get_mut().unwrap_or_else(PoisonError::into_inner);
+        // All at once, so that they end while the first is waited for.
+        for (_, helper) in idle {
+            helper.kill();
+        }
+    }
+}

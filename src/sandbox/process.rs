@@ -113,7 +113,7 @@ impl Helper {
     }
 
     /// Kills it and all that stayed in its session's first group. It is not reaped yet, so the number is still its own.
-    fn kill(&mut self) {
+    pub(crate) fn kill(&mut self) {
         rustix::process::kill_process_group(Pid::from_child(&self.child), Signal::KILL).ok();
         self.child.kill().ok();
     }

@@ -10,6 +10,7 @@ use stagecraft_store::{Object, StoreError};
 use crate::action::RunTask;
 use crate::config::CommandLine;
 use crate::evaluate::{Cause, Completion, ExecutionContext, Failure, Produced};
+use crate::sandbox::broom::Broom;
 use crate::sandbox::collect::{Collected, collect};
 use crate::sandbox::environment::{Places, variables};
 use crate::sandbox::explain;
@@ -31,6 +32,8 @@ pub(crate) struct Means {
     pub(crate) toolboxes: Toolboxes,
     /// The helpers without an order.
     pub(crate) pool: Pool,
+    /// What removes stages.
+    pub(crate) broom: Broom,
 }
 
 impl Means {
@@ -40,6 +43,7 @@ impl Means {
             helper: helper.to_owned(),
             toolboxes: Toolboxes::default(),
             pool: Pool::default(),
+            broom: Broom::default(),
         }
     }
 }
@@ -130,8 +134,11 @@ impl Attempt<'_> {
             ran.map_err(|error| machine(format!("the sandbox helper: {}", explain::io(&error))))?;
         *log = ran.log;
         Secrets::of(task.run).mask(log.frames_mut());
-        self.judge(&ran.ending, &order.name, &stage, log)?;
-        self.collect(&stage)
+        let made = self
+            .judge(&ran.ending, &order.name, &stage, log)
+            .and_then(|()| self.collect(&stage));
+        self.means.broom.sweep(stage.into_scratch());
+        made
     }
 
     /// What a command at level 0 needs beside its tree; at level 2 these are not on disk.

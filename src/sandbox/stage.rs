@@ -136,6 +136,11 @@ impl Stage {
         }
     }
 
+    /// Returns what holds it; when that is dropped, all is removed.
+    pub(crate) fn into_scratch(self) -> Scratch {
+        self.scratch
+    }
+
     fn mounts(&mut self, task: &RunTask<'_>, store: &Store) -> Result<(), StageError> {
         if !task
             .mounts
@@ -348,7 +353,7 @@ impl Reader {
                     .mode(mode)
                     .open(target)
                     .map_err(fail)?;
-                let digest = transfer(file, &mut copy).map_err(fail)?;
+                let digest = transfer(file, &stat, &mut copy).map_err(fail)?;
                 copy.set_permissions(fs::Permissions::from_mode(mode))
                     .map_err(fail)?;
                 if digest != object.digest {
@@ -368,7 +373,8 @@ impl Reader {
                 .is_ok_and(|found| found == target.as_bytes()),
             Node::File { object, executable } => self.open(path).is_ok_and(|(file, stat)| {
                 is_executable(&stat) == *executable
-                    && transfer(file, &mut io::sink()).is_ok_and(|digest| digest == object.digest)
+                    && transfer(file, &stat, &mut io::sink())
+                        .is_ok_and(|digest| digest == object.digest)
             }),
             Node::Directory { .. } => false,
         }
@@ -410,11 +416,20 @@ fn seen(stat: &Stat) -> Seen {
     }
 }
 
-/// Copies all of `from` and returns the digest of what was copied.
-fn transfer(from: OwnedFd, to: &mut impl Write) -> io::Result<stagecraft_store::Digest> {
+/// The most that is held of a file at once.
+const PIECE: usize = 128 << 10;
+
+/// Copies all of `from`, which `stat` describes, and returns the digest of what was copied.
+fn transfer(
+    from: OwnedFd,
+    stat: &Stat,
+    to: &mut impl Write,
+) -> io::Result<stagecraft_store::Digest> {
     let mut from = fs::File::from(from);
     let mut hasher = Hasher::new();
-    let mut buffer = vec![0; 128 << 10];
+    // One byte more than the file has, or its growth would need another read to be seen.
+    let size = usize::try_from(stat.st_size).unwrap_or(PIECE);
+    let mut buffer = vec![0; size.saturating_add(1).min(PIECE)];
     loop {
         match from.read(&mut buffer) {
             Ok(0) => return Ok(hasher.finish()),
