@@ -67,7 +67,8 @@ pub(crate) fn new_network() -> Result<(), Refusal> {
     Refusal::of("set up of the loopback device", loopback_up())
 }
 
-fn leave(step: &'static str, namespaces: UnshareFlags) -> Result<(), Refusal> {
+/// Leaves `namespaces` for new ones; a refusal is named `step`.
+pub(crate) fn leave(step: &'static str, namespaces: UnshareFlags) -> Result<(), Refusal> {
     #[expect(
         deprecated,
         reason = "its only hazard is CLONE_FILES, which is not asked for"

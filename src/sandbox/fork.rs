@@ -36,10 +36,10 @@ pub(crate) struct Copied {
     pub(crate) handle: OwnedFd,
 }
 
-/// Starts a copy of this process, as process 1 of new mount, pid and ipc namespaces, that runs `body` and exits with
+/// Starts a copy of this process, as process 1 of new pid and ipc namespaces, that runs `body` and exits with
 /// what that returns; a panic is status 101.
 pub(crate) fn first_process(_: &Alone, body: impl FnOnce() -> u8) -> Result<Copied, Errno> {
-    let namespaces = libc::CLONE_NEWNS | libc::CLONE_NEWPID | libc::CLONE_NEWIPC;
+    let namespaces = libc::CLONE_NEWPID | libc::CLONE_NEWIPC;
     let flags = i64::from(namespaces | libc::CLONE_PIDFD | libc::SIGCHLD);
     let mut handle: libc::c_int = -1;
     // SAFETY: without CLONE_VM and a stack of its own the child has a copy of this memory and goes on here, as after

@@ -173,7 +173,7 @@ impl Place {
                 network.renew()?;
                 let first =
                     fork::first_process(alone, || first(order, &streams, socket, root, myself));
-                let first = Refusal::of("clone of the mount, pid and ipc namespaces", first)?;
+                let first = Refusal::of("clone of the pid and ipc namespaces", first)?;
                 drop(streams);
                 if wait_for(&first.handle, socket) == Woken::Told {
                     // Process 1 that has just ended needs no signal.

@@ -7,17 +7,19 @@
 
 use std::ffi::CStr;
 use std::fs;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{CWD, FileType, StatVfsMountFlags};
+use rustix::fs::{CWD, FileType, Mode, OFlags, StatVfsMountFlags};
 use rustix::io::Errno;
 use rustix::mount::{
-    MountFlags, MountPropagationFlags, MoveMountFlags, OpenTreeFlags, UnmountFlags,
+    FsMountFlags, FsOpenFlags, MountAttrFlags, MountFlags, MountPropagationFlags, MoveMountFlags,
+    OpenTreeFlags, UnmountFlags,
 };
+use rustix::thread::{LinkNameSpaceType, UnshareFlags};
 
-use crate::sandbox::confine::Refusal;
+use crate::sandbox::confine::{self, Refusal};
 use crate::sandbox::environment::{BUILD, GID, HOME, TEMPORARY, TOOLS, UID};
 use crate::sandbox::order::View;
 
@@ -27,13 +29,15 @@ const SYSTEM: [&str; 6] = ["bin", "sbin", "lib", "lib32", "lib64", "libx32"];
 /// What is new for each command, and where.
 const SCRATCH: [&str; 2] = [TEMPORARY, "/dev/shm"];
 
-/// Where the helper keeps what a command must not see, until it is unmounted all at once.
+/// Where the helper keeps what a command must not see.
 const STAGES: &str = "/build/stages";
 const MACHINE: &str = "/build/proc";
 
 /// The part of the root that is the same for every command of a helper; the helper's own root.
 #[derive(Debug)]
 pub(crate) struct Root {
+    /// A mount namespace that has it without what the helper keeps.
+    bare: OwnedFd,
     /// Files that a command sees below a directory that is new for each.
     late: Vec<PathBuf>,
 }
@@ -55,22 +59,24 @@ impl Root {
         plan.directory(Path::new("/proc"))?;
         plan.kept(view)?;
         plan.switch()?;
-        Ok(Self { late })
+        let bare = bare()?;
+        Ok(Self { bare, late })
     }
 
-    /// Finishes the root for one command, in a copy of the helper's mount namespace: the staged `tree`, its own
-    /// `/proc` and scratch directories. Runs as process 1.
+    /// Gives this process, which is process 1, a mount namespace of its own and finishes the root in it: the staged
+    /// `tree`, its own `/proc` and scratch directories.
     pub(crate) fn complete(&self, tree: Option<&Path>) -> Result<(), Refusal> {
-        processes()?;
+        // These two need what the helper keeps. Its namespace is left, not cleared: an unmount waits for every processor.
+        let processes = processes()?;
         let tree = tree.map(|tree| detached(&Path::new(STAGES).join(tree)));
         let tree = tree.transpose()?;
+        enter_mounts(&self.bare)?;
+        confine::leave("unshare of the mount namespace", UnshareFlags::NEWNS)?;
         let late: Result<Vec<OwnedFd>, Refusal> =
             self.late.iter().map(|path| detached(path)).collect();
         let late = late?;
-        Refusal::of(
-            "unmount of what the helper keeps",
-            rustix::mount::unmount(BUILD, UnmountFlags::DETACH),
-        )?;
+        attach(&processes, Path::new("/proc"))?;
+        cover()?;
         if let Some(tree) = tree {
             attach(&tree, Path::new(BUILD))?;
         }
@@ -311,14 +317,51 @@ impl<'v> Builder<'v> {
     }
 }
 
-/// Mounts the pid namespace's own `/proc`, and covers the files through which a user that is root outside could change
-/// the machine.
-fn processes() -> Result<(), Refusal> {
-    let flags = MountFlags::NOSUID | MountFlags::NODEV | MountFlags::NOEXEC;
+/// Returns a copy of this process's mount namespace from which what the helper keeps is gone; this process stays.
+fn bare() -> Result<OwnedFd, Refusal> {
+    let kept = mount_namespace()?;
+    confine::leave("unshare of the mount namespace", UnshareFlags::NEWNS)?;
+    let bare = mount_namespace()?;
     Refusal::of(
-        "mount of /proc",
-        rustix::mount::mount("proc", "/proc", "proc", flags, None),
+        "unmount of what the helper keeps",
+        rustix::mount::unmount(BUILD, UnmountFlags::DETACH),
     )?;
+    enter_mounts(&kept)?;
+    Ok(bare)
+}
+
+/// Returns the mount namespace of this process, which must have what the helper keeps.
+fn mount_namespace() -> Result<OwnedFd, Refusal> {
+    let path = Path::new(MACHINE).join("self/ns/mnt");
+    let flags = OFlags::RDONLY | OFlags::CLOEXEC;
+    Refusal::of(
+        "open of the mount namespace",
+        rustix::fs::open(path, flags, Mode::empty()),
+    )
+}
+
+fn enter_mounts(namespace: &OwnedFd) -> Result<(), Refusal> {
+    let kind = Some(LinkNameSpaceType::Mount);
+    let entered = rustix::thread::move_into_link_name_space(namespace.as_fd(), kind);
+    Refusal::of("setns to the mount namespace", entered)
+}
+
+/// Returns a `/proc` of this pid namespace that is attached nowhere yet.
+fn processes() -> Result<OwnedFd, Refusal> {
+    let opened = rustix::mount::fsopen("proc", FsOpenFlags::FSOPEN_CLOEXEC);
+    let opened = Refusal::of("fsopen of /proc", opened)?;
+    let made = rustix::mount::fsconfig_create(opened.as_fd());
+    Refusal::of("mount of /proc", made)?;
+    let flags = MountAttrFlags::MOUNT_ATTR_NOSUID
+        | MountAttrFlags::MOUNT_ATTR_NODEV
+        | MountAttrFlags::MOUNT_ATTR_NOEXEC;
+    let mount = rustix::mount::fsmount(opened.as_fd(), FsMountFlags::FSMOUNT_CLOEXEC, flags);
+    Refusal::of("mount of /proc", mount)
+}
+
+/// Covers the files of `/proc` through which a user that is root outside could change the machine.
+fn cover() -> Result<(), Refusal> {
+    let flags = MountFlags::NOSUID | MountFlags::NODEV | MountFlags::NOEXEC;
     for name in ["sys", "sysrq-trigger", "irq", "bus"] {
         let path = Path::new("/proc").join(name);
         match rustix::mount::mount_bind(&path, &path) {
