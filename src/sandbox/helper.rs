@@ -121,6 +121,8 @@ enum Place {
         alone: Alone,
         /// Becomes readable when this process has ended.
         myself: OwnedFd,
+        /// Each process 1 that has reported and may still be about to end.
+        leaving: Vec<Pid>,
     },
 }
 
@@ -153,6 +155,7 @@ impl Place {
             network,
             alone,
             myself,
+            leaving: Vec::new(),
         })
     }
 
@@ -169,15 +172,25 @@ impl Place {
                 network,
                 alone,
                 myself,
+                leaving,
             } => {
+                // What cannot be waited for is gone.
+                leaving.retain(|pid| !is_reaped(*pid));
                 network.renew()?;
                 let first =
                     fork::first_process(alone, || first(order, &streams, socket, root, myself));
                 let first = Refusal::of("clone of the pid and ipc namespaces", first)?;
                 drop(streams);
-                if wait_for(&first.handle, socket) == Woken::Told {
+                match wait_for(&first.handle, socket) {
+                    Woken::Ready => {}
+                    Woken::Ordered => {
+                        leaving.push(first.pid);
+                        return Ok(Served::Told);
+                    }
                     // Process 1 that has just ended needs no signal.
-                    rustix::process::kill_process(first.pid, Signal::KILL).ok();
+                    Woken::Told => {
+                        rustix::process::kill_process(first.pid, Signal::KILL).ok();
+                    }
                 }
                 // It can be reaped only when every process of its namespace is gone.
                 let status = reap(first.pid)?;
@@ -188,6 +201,13 @@ impl Place {
             }
         }
     }
+}
+
+fn is_reaped(pid: Pid) -> bool {
+    !matches!(
+        rustix::process::waitpid(Some(pid), WaitOptions::NOHANG),
+        Ok(None)
+    )
 }
 
 /// Level 0: starts the command and, once it has ended, kills whatever it left behind.
@@ -249,6 +269,8 @@ fn sweep() {
 enum Woken {
     /// What was waited for has ended.
     Ready,
+    /// The next order is there, so the report on this one was received.
+    Ordered,
     /// The executor closed its end: everything is to stop.
     Told,
 }
@@ -257,8 +279,7 @@ fn wait_for(process: &OwnedFd, socket: &UnixStream) -> Woken {
     loop {
         let mut polled = [
             PollFd::new(process, PollFlags::IN),
-            // The next order may be there already; only the end of orders counts.
-            PollFd::new(socket, PollFlags::RDHUP),
+            PollFd::new(socket, PollFlags::IN | PollFlags::RDHUP),
         ];
         // `EINTR` is the only failure, and means to look again.
         if poll(&mut polled, None).is_err() {
@@ -267,7 +288,11 @@ fn wait_for(process: &OwnedFd, socket: &UnixStream) -> Woken {
         if !polled[0].revents().is_empty() {
             return Woken::Ready;
         }
-        if !polled[1].revents().is_empty() {
+        let told = polled[1].revents();
+        if told == PollFlags::IN {
+            return Woken::Ordered;
+        }
+        if !told.is_empty() {
             return Woken::Told;
         }
     }
