@@ -177,10 +177,11 @@ impl Place {
                 // What cannot be waited for is gone.
                 leaving.retain(|pid| !is_reaped(*pid));
                 network.renew()?;
+                let (root, myself) = (&*root, &*myself);
+                // The closure goes with the call here too, and with it this copy of the streams.
                 let first =
-                    fork::first_process(alone, || first(order, &streams, socket, root, myself));
+                    fork::first_process(alone, move || first(order, streams, socket, root, myself));
                 let first = Refusal::of("clone of the pid and ipc namespaces", first)?;
-                drop(streams);
                 match wait_for(&first.handle, socket) {
                     Woken::Ready => {}
                     Woken::Ordered => {
@@ -301,7 +302,7 @@ fn wait_for(process: &OwnedFd, socket: &UnixStream) -> Woken {
 /// Level 2, inside: all that process 1 does. Returns its exit status: 0 once the executor was told.
 fn first(
     order: &Order,
-    streams: &Streams,
+    streams: Streams,
     mut socket: &UnixStream,
     root: &Root,
     helper: &OwnedFd,
@@ -316,7 +317,7 @@ fn first(
 
 fn enclosed(
     order: &Order,
-    streams: &Streams,
+    streams: Streams,
     root: &Root,
     helper: &OwnedFd,
 ) -> Result<Option<Report>, Refusal> {
@@ -330,14 +331,7 @@ fn enclosed(
     if has_ended(helper) {
         return Ok(None);
     }
-    let copied = streams.each_ref().map(OwnedFd::try_clone);
-    let [Ok(stdout), Ok(stderr)] = copied else {
-        return Err(Refusal {
-            step: "dup",
-            errno: Errno::MFILE,
-        });
-    };
-    let child = match start(order, [stdout, stderr]) {
+    let child = match start(order, streams) {
         Ok(child) => child,
         Err(errno) => return Ok(Some(unstartable(errno))),
     };
