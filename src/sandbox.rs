@@ -2,19 +2,26 @@
 //! (`spec/sandbox/`). Refuses to run anything whose bytes are not the planned ones, and to publish: what it made is
 //! handed back as a batch.
 
+mod broom;
 mod collect;
 mod confine;
 mod environment;
 mod explain;
+mod fork;
 mod helper;
 mod level;
 mod log;
+mod network;
 mod order;
+mod pool;
 mod process;
+mod root;
 mod run;
 mod secret;
 mod stage;
+mod toolbox;
 mod tree;
+mod wire;
 
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
@@ -47,7 +54,7 @@ pub enum SandboxError {
 #[derive(Debug)]
 pub struct Sandbox {
     project: PathBuf,
-    helper: PathBuf,
+    means: run::Means,
     level: Option<u8>,
     require: u8,
     detected: OnceLock<Detected>,
@@ -71,7 +78,7 @@ impl Sandbox {
         }
         Ok(Self {
             project: project.to_owned(),
-            helper: helper.to_owned(),
+            means: run::Means::new(helper),
             level,
             require,
             detected: OnceLock::new(),
@@ -97,7 +104,7 @@ impl Sandbox {
 
     fn detected(&self) -> &Detected {
         self.detected
-            .get_or_init(|| level::detect(&self.helper, &self.project))
+            .get_or_init(|| level::detect(&self.means.helper, &self.project))
     }
 
     /// Returns the level to run at, or why nothing may run.
@@ -163,7 +170,7 @@ impl Executor for Sandbox {
         };
         match self.admitted() {
             Err(failure) => failed(failure),
-            Ok(level) => run::run(&self.helper, level, action.id.as_str(), task, context),
+            Ok(level) => run::run(&self.means, level, action.id.as_str(), task, context),
         }
     }
 }

@@ -1,29 +1,30 @@
-//! The helper process: this program started again, single-threaded, to confine one command and wait for it.
-//! `outer` makes the namespaces and waits; `inner` is process 1 of them, mounts, and starts the command.
+//! The helper process: this program started again, single-threaded, to confine one command after another.
+//! What the commands may share is made once (`Setting`); at level 2 each then gets a process 1 of its own, which
+//! mounts, gives up every capability, starts the command and ends all it left.
 //! Reads no configuration and no environment; all it knows comes through the socket that is its standard input.
-#![expect(
-    clippy::disallowed_methods,
-    reason = "effects: processes, namespaces, /proc"
-)]
+#![expect(clippy::disallowed_methods, reason = "effects: processes, /proc")]
 
 use std::ffi::{OsStr, OsString};
 use std::io;
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, ExitCode, Stdio};
 use std::time::Duration;
 
-use rustix::event::{PollFd, PollFlags, poll};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use rustix::process::{Pid, PidfdFlags, Resource, Rlimit, Signal, WaitOptions, WaitStatus};
 
 use crate::sandbox::confine::{self, Refusal};
-use crate::sandbox::order::{Confinement, Order, Report, View, receive, send};
+use crate::sandbox::fork::{self, Alone};
+use crate::sandbox::network::Network;
+use crate::sandbox::order::{Order, Report, Setting, View};
+use crate::sandbox::root::Root;
+use crate::sandbox::wire::{receive, receive_with_files, send};
 
 /// The first argument of a process that is a helper.
 const MARK: &str = "__sandbox";
-const INNER: &str = "inner";
 
 /// Runs the helper when `arguments` (without the program's name) say that this process is one.
 ///
@@ -32,8 +33,7 @@ pub fn helper(arguments: &[OsString]) -> Option<ExitCode> {
     if arguments.first().map(OsString::as_os_str) != Some(OsStr::new(MARK)) {
         return None;
     }
-    let inner = arguments.get(1).map(OsString::as_os_str) == Some(OsStr::new(INNER));
-    Some(match serve(inner) {
+    Some(match serve() {
         Ok(()) => ExitCode::SUCCESS,
         Err(_) => ExitCode::FAILURE,
     })
@@ -45,33 +45,52 @@ pub(crate) fn command(program: &OsStr, socket: UnixStream) -> Command {
     command
         .arg(MARK)
         .env_clear()
-        .stdin(Stdio::from(std::os::fd::OwnedFd::from(socket)));
+        .stdin(Stdio::from(OwnedFd::from(socket)))
+        .stdout(Stdio::null())
+        .stderr(Stdio::null());
     command
 }
 
-fn serve(inner: bool) -> io::Result<()> {
+/// The two streams of a command.
+type Streams = [OwnedFd; 2];
+
+/// Serves orders until the executor closes its end. That end is all that tells of the executor's death: a signal at the
+/// death of a parent comes when the thread ends that started this process, and another may use it then.
+fn serve() -> io::Result<()> {
     let mut socket = UnixStream::from(io::stdin().as_fd().try_clone_to_owned()?);
-    die_with_parent()?;
     let Some(message) = receive(&mut socket)? else {
         return Ok(());
     };
-    let order = Order::decode(&message).map_err(io::Error::other)?;
+    let setting = Setting::decode(&message).map_err(io::Error::other)?;
     rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o022));
-    let report = match (&order.confinement, inner) {
-        (Confinement::Directory, _) => plain(&order, &socket),
-        (Confinement::Namespaces(view), false) => outer(view, &message, &socket),
-        (Confinement::Namespaces(view), true) => first(&order, view),
-    };
-    match report.unwrap_or_else(|refusal| Some(refusal.report())) {
-        Some(report) => send(&mut socket, &report.encode()),
-        None => Ok(()),
+    no_core_files();
+    let mut prepared = Place::prepare(&setting);
+    while let Some((message, streams)) = receive_with_files(&socket)? {
+        let order = Order::decode(&message).map_err(io::Error::other)?;
+        let served = match &mut prepared {
+            Ok(place) => place.serve(&order, streams, &socket),
+            Err(refusal) => Err(*refusal),
+        };
+        match served.unwrap_or_else(|refusal| Served::Report(refusal.report())) {
+            Served::Report(report) => send(&mut socket, &report.encode())?,
+            Served::Told => {}
+            // The executor learns it from the end of this process.
+            Served::Lost => return Ok(()),
+        }
     }
+    Ok(())
 }
 
-fn die_with_parent() -> io::Result<()> {
-    Ok(rustix::process::set_parent_process_death_signal(Some(
-        Signal::KILL,
-    ))?)
+fn no_core_files() {
+    // A limit that was lower already cannot be raised, which is fine.
+    rustix::process::setrlimit(
+        Resource::Core,
+        Rlimit {
+            current: Some(0),
+            maximum: Some(0),
+        },
+    )
+    .ok();
 }
 
 impl Refusal {
@@ -83,37 +102,137 @@ impl Refusal {
     }
 }
 
-/// Level 0: starts the command and, once it has ended, kills whatever it left behind.
-fn plain(order: &Order, socket: &UnixStream) -> Result<Option<Report>, Refusal> {
-    // The executor's death is noticed on the socket, and then the descendants are killed too.
-    Refusal::of(
-        "PR_SET_PDEATHSIG",
-        rustix::process::set_parent_process_death_signal(None),
-    )?;
-    Refusal::of("setsid", rustix::process::setsid())?;
-    let myself = Some(rustix::process::getpid());
-    Refusal::of(
-        "PR_SET_CHILD_SUBREAPER",
-        rustix::process::set_child_subreaper(myself),
-    )?;
-    let mut child = match start(order) {
-        Ok(child) => child,
-        Err(errno) => {
-            return Ok(Some(Report::Unstartable {
-                errno: errno.raw_os_error(),
-            }));
+/// What has become of an order.
+enum Served {
+    /// To be reported.
+    Report(Report),
+    /// Reported already.
+    Told,
+    /// Ended from outside, or stopped by the executor; nobody waits for a report.
+    Lost,
+}
+
+/// Where commands are run, made ready once.
+enum Place {
+    Directory,
+    Namespaces {
+        root: Root,
+        network: Network,
+        alone: Alone,
+        /// Becomes readable when this process has ended.
+        myself: OwnedFd,
+        /// Each process 1 that has reported and may still be about to end.
+        leaving: Vec<Pid>,
+    },
+}
+
+impl Place {
+    fn prepare(setting: &Setting) -> Result<Self, Refusal> {
+        Refusal::of("setsid", rustix::process::setsid())?;
+        match setting {
+            Setting::Directory => {
+                let myself = Some(rustix::process::getpid());
+                Refusal::of(
+                    "PR_SET_CHILD_SUBREAPER",
+                    rustix::process::set_child_subreaper(myself),
+                )?;
+                Ok(Self::Directory)
+            }
+            Setting::Namespaces(view) => Self::namespaces(view),
         }
+    }
+
+    fn namespaces(view: &View) -> Result<Self, Refusal> {
+        let alone = Refusal::of("stat of /proc/self/task", Alone::prove())?;
+        let myself = rustix::process::pidfd_open(rustix::process::getpid(), PidfdFlags::empty());
+        let myself = Refusal::of("pidfd_open", myself)?;
+        confine::unshare(view.network)?;
+        let network = Network::watch(view.network)?;
+        let root = Root::enter(view)?;
+        confine::bound_capabilities()?;
+        Ok(Self::Namespaces {
+            root,
+            network,
+            alone,
+            myself,
+            leaving: Vec::new(),
+        })
+    }
+
+    fn serve(
+        &mut self,
+        order: &Order,
+        streams: Streams,
+        socket: &UnixStream,
+    ) -> Result<Served, Refusal> {
+        match self {
+            Self::Directory => plain(order, streams, socket),
+            Self::Namespaces {
+                root,
+                network,
+                alone,
+                myself,
+                leaving,
+            } => {
+                // What cannot be waited for is gone.
+                leaving.retain(|pid| !is_reaped(*pid));
+                network.renew()?;
+                let (root, myself) = (&*root, &*myself);
+                // The closure goes with the call here too, and with it this copy of the streams.
+                let first =
+                    fork::first_process(alone, move || first(order, streams, socket, root, myself));
+                let first = Refusal::of("clone of the pid and ipc namespaces", first)?;
+                match wait_for(&first.handle, socket) {
+                    Woken::Ready => {}
+                    Woken::Ordered => {
+                        leaving.push(first.pid);
+                        return Ok(Served::Told);
+                    }
+                    // Process 1 that has just ended needs no signal.
+                    Woken::Told => {
+                        rustix::process::kill_process(first.pid, Signal::KILL).ok();
+                    }
+                }
+                // It can be reaped only when every process of its namespace is gone.
+                let status = reap(first.pid)?;
+                Ok(match status.exit_status() {
+                    Some(0) => Served::Told,
+                    _ => Served::Lost,
+                })
+            }
+        }
+    }
+}
+
+fn is_reaped(pid: Pid) -> bool {
+    !matches!(
+        rustix::process::waitpid(Some(pid), WaitOptions::NOHANG),
+        Ok(None)
+    )
+}
+
+/// Level 0: starts the command and, once it has ended, kills whatever it left behind.
+fn plain(order: &Order, streams: Streams, socket: &UnixStream) -> Result<Served, Refusal> {
+    let mut child = match start(order, streams) {
+        Ok(child) => child,
+        Err(errno) => return Ok(Served::Report(unstartable(errno))),
     };
     let pid = Pid::from_child(&child);
     let handle = rustix::process::pidfd_open(pid, PidfdFlags::empty());
     let handle = Refusal::of("pidfd_open", handle)?;
-    if wait_for(handle.as_fd(), socket) == Woken::Told {
+    if wait_for(&handle, socket) == Woken::Told {
         // A process that has just ended needs no signal.
         child.kill().ok();
     }
-    let status = loop {
+    let status = reap(pid)?;
+    sweep();
+    Ok(report_of(status).map_or(Served::Lost, Served::Report))
+}
+
+fn reap(pid: Pid) -> Result<WaitStatus, Refusal> {
+    loop {
         match rustix::process::waitpid(Some(pid), WaitOptions::empty()) {
-            Ok(Some((_, status))) => break status,
+            Ok(Some((_, status))) => return Ok(status),
             Ok(None) | Err(Errno::INTR) => {}
             Err(errno) => {
                 return Err(Refusal {
@@ -122,9 +241,7 @@ fn plain(order: &Order, socket: &UnixStream) -> Result<Option<Report>, Refusal> 
                 });
             }
         }
-    };
-    sweep();
-    Ok(report_of(status))
+    }
 }
 
 /// Kills and reaps every child, those included that become children while it goes on.
@@ -149,42 +266,21 @@ fn sweep() {
     }
 }
 
-/// Level 2, outside: makes the namespaces, starts process 1 in them, and passes its report on.
-fn outer(view: &View, message: &[u8], socket: &UnixStream) -> Result<Option<Report>, Refusal> {
-    Refusal::of("setsid", rustix::process::setsid())?;
-    confine::unshare(view.network)?;
-    // Changing credentials clears it.
-    Refusal::of(
-        "PR_SET_PDEATHSIG",
-        rustix::process::set_parent_process_death_signal(Some(Signal::KILL)),
-    )?;
-    confine::keep_capabilities()?;
-    let (mut link, theirs) = Refusal::from_io("socketpair", UnixStream::pair())?;
-    let mut inside = command(OsStr::new("/proc/self/exe"), theirs);
-    let mut inside = Refusal::from_io("exec of the helper", inside.arg(INNER).spawn())?;
-    Refusal::from_io("order to the helper", send(&mut link, message))?;
-    if wait_for(link.as_fd(), socket) == Woken::Told {
-        inside.kill().ok();
-    }
-    let report = receive(&mut link).ok().flatten();
-    // Process 1 can be reaped only when every process of its namespace is gone.
-    Refusal::from_io("wait", inside.wait())?;
-    Ok(report.and_then(|report| Report::decode(&report).ok()))
-}
-
 #[derive(Debug, PartialEq, Eq)]
 enum Woken {
-    /// What was waited for is there.
+    /// What was waited for has ended.
     Ready,
+    /// The next order is there, so the report on this one was received.
+    Ordered,
     /// The executor closed its end: everything is to stop.
     Told,
 }
 
-fn wait_for(event: BorrowedFd<'_>, socket: &UnixStream) -> Woken {
+fn wait_for(process: &OwnedFd, socket: &UnixStream) -> Woken {
     loop {
         let mut polled = [
-            PollFd::from_borrowed_fd(event, PollFlags::IN),
-            PollFd::new(socket, PollFlags::IN),
+            PollFd::new(process, PollFlags::IN),
+            PollFd::new(socket, PollFlags::IN | PollFlags::RDHUP),
         ];
         // `EINTR` is the only failure, and means to look again.
         if poll(&mut polled, None).is_err() {
@@ -193,33 +289,56 @@ fn wait_for(event: BorrowedFd<'_>, socket: &UnixStream) -> Woken {
         if !polled[0].revents().is_empty() {
             return Woken::Ready;
         }
-        if !polled[1].revents().is_empty() {
+        let told = polled[1].revents();
+        if told == PollFlags::IN {
+            return Woken::Ordered;
+        }
+        if !told.is_empty() {
             return Woken::Told;
         }
     }
 }
 
-/// Level 2, inside: process 1. Mounts, gives up every capability, starts the command and reaps until it ends.
-fn first(order: &Order, view: &View) -> Result<Option<Report>, Refusal> {
+/// Level 2, inside: all that process 1 does. Returns its exit status: 0 once the executor was told.
+fn first(
+    order: &Order,
+    streams: Streams,
+    mut socket: &UnixStream,
+    root: &Root,
+    helper: &OwnedFd,
+) -> u8 {
+    let report = match enclosed(order, streams, root, helper) {
+        Ok(None) => return 1,
+        Ok(Some(report)) => report,
+        Err(refusal) => refusal.report(),
+    };
+    u8::from(send(&mut socket, &report.encode()).is_err())
+}
+
+fn enclosed(
+    order: &Order,
+    streams: Streams,
+    root: &Root,
+    helper: &OwnedFd,
+) -> Result<Option<Report>, Refusal> {
     Refusal::of("setsid", rustix::process::setsid())?;
-    confine::enter(view)?;
+    root.complete(order.tree.as_deref())?;
     confine::give_up_capabilities()?;
     Refusal::of(
         "PR_SET_PDEATHSIG",
         rustix::process::set_parent_process_death_signal(Some(Signal::KILL)),
     )?;
-    let child = match start(order) {
+    if has_ended(helper) {
+        return Ok(None);
+    }
+    let child = match start(order, streams) {
         Ok(child) => child,
-        Err(errno) => {
-            return Ok(Some(Report::Unstartable {
-                errno: errno.raw_os_error(),
-            }));
-        }
+        Err(errno) => return Ok(Some(unstartable(errno))),
     };
     let wanted = Pid::from_child(&child);
-    loop {
+    let status = loop {
         match rustix::process::wait(WaitOptions::empty()) {
-            Ok(Some((pid, status))) if pid == wanted => return Ok(report_of(status)),
+            Ok(Some((pid, status))) if pid == wanted => break status,
             Ok(_) | Err(Errno::INTR) => {}
             Err(errno) => {
                 return Err(Refusal {
@@ -228,6 +347,32 @@ fn first(order: &Order, view: &View) -> Result<Option<Report>, Refusal> {
                 });
             }
         }
+    };
+    end_all();
+    Ok(report_of(status))
+}
+
+/// Kills and reaps every process of the namespace but process 1, which calls it. What one starts meanwhile is killed
+/// with it.
+fn end_all() {
+    // To the kernel, the group of process 1 is everyone. It fails when there is nobody.
+    while rustix::process::kill_process_group(Pid::INIT, Signal::KILL).is_ok() {
+        while rustix::process::wait(WaitOptions::empty()).is_ok() {}
+    }
+}
+
+fn has_ended(process: &OwnedFd) -> bool {
+    let now = Timespec {
+        tv_sec: 0,
+        tv_nsec: 0,
+    };
+    let mut polled = [PollFd::new(process, PollFlags::IN)];
+    poll(&mut polled, Some(&now)).is_ok_and(|count| count > 0)
+}
+
+fn unstartable(errno: Errno) -> Report {
+    Report::Unstartable {
+        errno: errno.raw_os_error(),
     }
 }
 
@@ -238,16 +383,7 @@ fn report_of(status: WaitStatus) -> Option<Report> {
 
 /// Starts the command. A text file that is still open for writing in a process that another thread of the
 /// executor is just starting is tried again: that process is about to close it.
-fn start(order: &Order) -> Result<Child, Errno> {
-    // A limit that was lower already cannot be raised, which is fine.
-    rustix::process::setrlimit(
-        Resource::Core,
-        Rlimit {
-            current: Some(0),
-            maximum: Some(0),
-        },
-    )
-    .ok();
+fn start(order: &Order, [stdout, stderr]: Streams) -> Result<Child, Errno> {
     let mut command = Command::new(&order.program);
     command
         .arg0(&order.name)
@@ -256,7 +392,7 @@ fn start(order: &Order) -> Result<Child, Errno> {
     command
         .env_clear()
         .envs(order.environment.iter().map(|(name, value)| (name, value)));
-    command.stdin(Stdio::null());
+    command.stdin(Stdio::null()).stdout(stdout).stderr(stderr);
     for _ in 0..100 {
         match command.spawn() {
             Err(error) if error.kind() == io::ErrorKind::ExecutableFileBusy => {

@@ -10,8 +10,8 @@ use std::time::Duration;
 
 use crate::evaluate::Cancel;
 use crate::sandbox::explain;
-use crate::sandbox::order::{Confinement, Order, Report, View};
-use crate::sandbox::process::{self, Ending};
+use crate::sandbox::order::{Order, Report, Setting, View};
+use crate::sandbox::process::{Ending, Helper};
 
 /// The highest level that works, and what was in the way of level 2.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -35,21 +35,23 @@ pub(crate) fn detect(helper: &Path, directory: &Path) -> Detected {
     let Some(program) = program else {
         return none("there is no `/bin/sh`");
     };
+    let setting = Setting::Namespaces(View {
+        mount_point: directory.to_owned(),
+        stages: None,
+        programs: Vec::new(),
+        files: Vec::new(),
+        network: false,
+    });
     let order = Order {
-        confinement: Confinement::Namespaces(View {
-            mount_point: directory.to_owned(),
-            tree: None,
-            programs: Vec::new(),
-            files: Vec::new(),
-            network: false,
-        }),
+        tree: None,
         directory: "/".into(),
         program: program.to_owned(),
         name: "true".to_owned(),
         arguments: Vec::new(),
         environment: Vec::new(),
     };
-    let ran = Cancel::new().and_then(|cancel| process::run(helper, &order, PATIENCE, &cancel));
+    let ran = Cancel::new()
+        .and_then(|cancel| Helper::start(helper, &setting)?.run(&order, PATIENCE, &cancel));
     match ran.map(|ran| ran.ending) {
         Ok(Ending::Reported(Report::Exited(0))) => Detected {
             level: 2,

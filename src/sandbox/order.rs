@@ -1,18 +1,42 @@
-//! `Order` and `Report`: what the executor and its helper process say to each other over one socket.
+//! `Setting`, `Order` and `Report`: what the executor and a helper process say to each other over one socket: once what
+//! the helper is for, then in turns what to run and how that ended.
 //! Both ends are the same program, so the encoding has no version; nothing here is kept.
 
 use std::ffi::OsString;
-use std::io::{self, Read, Write};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 
 use stagecraft_store::{DecodeError, Decoder, Encoder};
 
+/// What a helper is for as long as it lives: how it keeps commands apart from the machine.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Setting {
+    /// Level 0: by nothing but their directory and environment.
+    Directory,
+    /// Level 2: by namespaces.
+    Namespaces(View),
+}
+
+/// What every command of a helper at level 2 sees of the machine.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct View {
+    /// An existing directory over which the helper may mount the root; it may go once the first command has run.
+    pub(crate) mount_point: PathBuf,
+    /// The directory below which the staged trees are; without one there are none.
+    pub(crate) stages: Option<PathBuf>,
+    /// Name on PATH -> program.
+    pub(crate) programs: Vec<(String, PathBuf)>,
+    /// Files and directories outside `/usr`, seen read-only at their own paths.
+    pub(crate) files: Vec<PathBuf>,
+    /// Whether they share the machine's network.
+    pub(crate) network: bool,
+}
+
 /// What the helper is to run, and where.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Order {
-    /// How to confine it.
-    pub(crate) confinement: Confinement,
+    /// The staged tree, from the directory of stages, bound at `/build`; without one `/build` is empty. Level 2 only.
+    pub(crate) tree: Option<PathBuf>,
     /// Where it starts: absolute, as the command sees it.
     pub(crate) directory: PathBuf,
     /// What is started: absolute, or with a slash from `directory`, as the command sees it.
@@ -25,31 +49,7 @@ pub(crate) struct Order {
     pub(crate) environment: Vec<(String, String)>,
 }
 
-/// How a command is kept apart from the machine.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Confinement {
-    /// Level 0: by nothing but its directory and environment.
-    Directory,
-    /// Level 2: by namespaces of its own.
-    Namespaces(View),
-}
-
-/// What a command at level 2 sees of the machine.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct View {
-    /// An existing directory over which the helper may mount the root.
-    pub(crate) mount_point: PathBuf,
-    /// The staged tree, bound at `/build`; without one `/build` is empty.
-    pub(crate) tree: Option<PathBuf>,
-    /// Name on PATH -> program.
-    pub(crate) programs: Vec<(String, PathBuf)>,
-    /// Files and directories outside `/usr`, seen read-only at their own paths.
-    pub(crate) files: Vec<PathBuf>,
-    /// Whether it shares the machine's network.
-    pub(crate) network: bool,
-}
-
-/// What the helper tells, once.
+/// What the helper tells, once for each order.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Report {
     /// The confinement was refused at this step.
@@ -70,29 +70,17 @@ pub(crate) enum Report {
     Signaled(i32),
 }
 
-/// No order or report is larger.
-const MOST: u32 = 64 << 20;
-
-impl Order {
-    /// Returns the bytes that [`Order::decode`] reads.
+impl Setting {
+    /// Returns the bytes that [`Setting::decode`] reads.
     pub(crate) fn encode(&self) -> Vec<u8> {
-        let mut encoder = Encoder::new();
-        path(&mut encoder, &self.directory);
-        path(&mut encoder, &self.program);
-        encoder.text(&self.name);
-        encoder.list(&self.arguments, |encoder, argument| {
-            encoder.text(argument);
-        });
-        encoder.list(&self.environment, |encoder, (name, value)| {
-            encoder.text(name).text(value);
-        });
-        let view = match &self.confinement {
-            Confinement::Directory => None,
-            Confinement::Namespaces(view) => Some(view),
+        let view = match self {
+            Self::Directory => None,
+            Self::Namespaces(view) => Some(view),
         };
+        let mut encoder = Encoder::new();
         encoder.option(view, |encoder, view| {
             path(encoder, &view.mount_point);
-            encoder.option(view.tree.as_deref(), path);
+            encoder.option(view.stages.as_deref(), path);
             encoder.list(&view.programs, |encoder, (name, program)| {
                 encoder.text(name);
                 path(encoder, program);
@@ -103,41 +91,55 @@ impl Order {
         encoder.into_bytes()
     }
 
-    /// Returns the order that `bytes` hold.
+    /// Returns the setting that `bytes` hold.
     pub(crate) fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
         let mut decoder = Decoder::new(bytes);
-        let directory = read_path(&mut decoder)?;
-        let program = read_path(&mut decoder)?;
-        let name = decoder.text()?.to_owned();
-        let arguments = decoder.list(|decoder| Ok(decoder.text()?.to_owned()))?;
-        let environment =
-            decoder.list(|decoder| Ok((decoder.text()?.to_owned(), decoder.text()?.to_owned())))?;
-        let confinement = match decoder.option(View::read)? {
-            None => Confinement::Directory,
-            Some(view) => Confinement::Namespaces(view),
-        };
+        let view = decoder.option(|decoder| {
+            Ok(View {
+                mount_point: read_path(decoder)?,
+                stages: decoder.option(read_path)?,
+                programs: decoder
+                    .list(|decoder| Ok((decoder.text()?.to_owned(), read_path(decoder)?)))?,
+                files: decoder.list(read_path)?,
+                network: decoder.bool()?,
+            })
+        })?;
         decoder.finish()?;
-        Ok(Self {
-            confinement,
-            directory,
-            program,
-            name,
-            arguments,
-            environment,
-        })
+        Ok(view.map_or(Self::Directory, Self::Namespaces))
     }
 }
 
-impl View {
-    fn read(decoder: &mut Decoder<'_>) -> Result<Self, DecodeError> {
-        Ok(Self {
-            mount_point: read_path(decoder)?,
+impl Order {
+    /// Returns the bytes that [`Order::decode`] reads.
+    pub(crate) fn encode(&self) -> Vec<u8> {
+        let mut encoder = Encoder::new();
+        encoder.option(self.tree.as_deref(), path);
+        path(&mut encoder, &self.directory);
+        path(&mut encoder, &self.program);
+        encoder.text(&self.name);
+        encoder.list(&self.arguments, |encoder, argument| {
+            encoder.text(argument);
+        });
+        encoder.list(&self.environment, |encoder, (name, value)| {
+            encoder.text(name).text(value);
+        });
+        encoder.into_bytes()
+    }
+
+    /// Returns the order that `bytes` hold.
+    pub(crate) fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
+        let mut decoder = Decoder::new(bytes);
+        let order = Self {
             tree: decoder.option(read_path)?,
-            programs: decoder
-                .list(|decoder| Ok((decoder.text()?.to_owned(), read_path(decoder)?)))?,
-            files: decoder.list(read_path)?,
-            network: decoder.bool()?,
-        })
+            directory: read_path(&mut decoder)?,
+            program: read_path(&mut decoder)?,
+            name: decoder.text()?.to_owned(),
+            arguments: decoder.list(|decoder| Ok(decoder.text()?.to_owned()))?,
+            environment: decoder
+                .list(|decoder| Ok((decoder.text()?.to_owned(), decoder.text()?.to_owned())))?,
+        };
+        decoder.finish()?;
+        Ok(order)
     }
 }
 
@@ -185,60 +187,31 @@ fn read_path(decoder: &mut Decoder<'_>) -> Result<PathBuf, DecodeError> {
     Ok(PathBuf::from(OsString::from_vec(decoder.bytes()?.to_vec())))
 }
 
-/// Writes one message: its length, then its bytes.
-pub(crate) fn send(to: &mut impl Write, message: &[u8]) -> io::Result<()> {
-    let length = u32::try_from(message.len())
-        .ok()
-        .filter(|length| *length <= MOST);
-    let length = length.ok_or(io::ErrorKind::FileTooLarge)?;
-    let mut framed = length.to_le_bytes().to_vec();
-    framed.extend_from_slice(message);
-    to.write_all(&framed)
-}
-
-/// Reads one message; none when the other end is gone.
-pub(crate) fn receive(from: &mut impl Read) -> io::Result<Option<Vec<u8>>> {
-    let mut length = [0; 4];
-    match from.read_exact(&mut length) {
-        Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(None),
-        other => other?,
-    }
-    let length = u32::from_le_bytes(length);
-    if length > MOST {
-        return Err(io::ErrorKind::InvalidData.into());
-    }
-    let mut message = Vec::new();
-    from.take(u64::from(length)).read_to_end(&mut message)?;
-    let whole = message.len() == usize::try_from(length).unwrap_or(usize::MAX);
-    Ok(whole.then_some(message))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn orders_and_reports_read_back() {
+    fn settings_orders_and_reports_read_back() {
+        let inside = Setting::Namespaces(View {
+            mount_point: "/a".into(),
+            stages: Some("/b".into()),
+            programs: vec![("sh".to_owned(), "/usr/bin/sh".into())],
+            files: vec!["/opt/x".into()],
+            network: true,
+        });
+        for setting in [Setting::Directory, inside] {
+            assert_eq!(Setting::decode(&setting.encode()), Ok(setting));
+        }
         let order = Order {
-            confinement: Confinement::Namespaces(View {
-                mount_point: "/a".into(),
-                tree: Some("/b".into()),
-                programs: vec![("sh".to_owned(), "/usr/bin/sh".into())],
-                files: vec!["/opt/x".into()],
-                network: true,
-            }),
+            tree: Some("1/tree".into()),
             directory: "/build".into(),
             program: "/tools/sh".into(),
             name: "sh".to_owned(),
             arguments: vec!["-c".to_owned(), String::new()],
             environment: vec![("A".to_owned(), "1".to_owned())],
         };
-        assert_eq!(Order::decode(&order.encode()), Ok(order.clone()));
-        let plain = Order {
-            confinement: Confinement::Directory,
-            ..order
-        };
-        assert_eq!(Order::decode(&plain.encode()), Ok(plain));
+        assert_eq!(Order::decode(&order.encode()), Ok(order));
         for report in [
             Report::Refused {
                 step: "unshare".to_owned(),
@@ -250,14 +223,5 @@ mod tests {
         ] {
             assert_eq!(Report::decode(&report.encode()), Ok(report));
         }
-    }
-
-    #[test]
-    fn a_message_that_is_cut_short_is_no_message() {
-        let mut wire = Vec::new();
-        send(&mut wire, b"hello").unwrap();
-        assert_eq!(receive(&mut wire.as_slice()).unwrap().unwrap(), b"hello");
-        assert_eq!(receive(&mut &wire[..7]).unwrap(), None);
-        assert_eq!(receive(&mut &wire[..0]).unwrap(), None);
     }
 }

@@ -1,5 +1,5 @@
-//! One run of the helper: sends the order, collects what the command prints, and stops it in time.
-//! Knows nothing of stores and outputs. Returns only when the helper is gone.
+//! `Helper`: a helper process as the executor sees it. Sends an order, collects what the command prints, and stops it
+//! in time. Knows nothing of stores and outputs. A helper that had to be stopped is gone, with all that it started.
 #![expect(
     clippy::disallowed_methods,
     reason = "effects: processes, the monotonic clock"
@@ -10,16 +10,18 @@ use std::net::Shutdown;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
-use std::process::{Child, Stdio};
+use std::process::Child;
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::pipe::PipeFlags;
 use rustix::process::{Pid, Signal};
 
 use crate::evaluate::Cancel;
 use crate::sandbox::helper;
 use crate::sandbox::log::{Log, Stream};
-use crate::sandbox::order::{Order, Report, receive, send};
+use crate::sandbox::order::{Order, Report, Setting};
+use crate::sandbox::wire::{receive, send, send_with_files};
 
 /// How a run ended, and what it printed.
 #[derive(Debug)]
@@ -41,6 +43,8 @@ pub(crate) enum Ending {
     Cancelled,
     /// The helper ended without a word.
     Lost,
+    /// The helper had ended before the order came.
+    Gone,
 }
 
 /// How long the helper may take to kill what it started before it is killed itself.
@@ -50,55 +54,92 @@ const GRACE: Duration = Duration::from_secs(5);
 const QUIET: Duration = Duration::from_millis(200);
 const DRAIN: Duration = Duration::from_secs(2);
 
-/// Runs `order` in a new process of `program` for at most `timeout`.
-pub(crate) fn run(
-    program: &Path,
-    order: &Order,
-    timeout: Duration,
-    cancel: &Cancel,
-) -> io::Result<Ran> {
-    let (mut socket, theirs) = UnixStream::pair()?;
-    let mut command = helper::command(program.as_os_str(), theirs);
-    let mut child = command
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()?;
-    // The command keeps the other end open as long as it lives.
-    drop(command);
-    // A helper that is gone already is noticed below.
-    send(&mut socket, &order.encode()).ok();
-    let mut pump = Pump {
-        pipes: [
-            (Stream::Stdout, child.stdout.take().map(OwnedFd::from)),
-            (Stream::Stderr, child.stderr.take().map(OwnedFd::from)),
-        ],
-        socket,
-        child,
-        log: Log::default(),
-        report: None,
-        start: Instant::now(),
-    };
-    let stopped = pump.pump(timeout, cancel);
-    pump.reap()?;
-    let ending = stopped?
-        .or(pump.report.map(Ending::Reported))
-        .unwrap_or(Ending::Lost);
-    Ok(Ran {
-        ending,
-        log: pump.log,
-    })
-}
-
-struct Pump {
-    pipes: [(Stream, Option<OwnedFd>); 2],
+/// A process that runs one order after another.
+#[derive(Debug)]
+pub(crate) struct Helper {
     socket: UnixStream,
     child: Child,
+}
+
+impl Helper {
+    /// Starts `program` as a helper for `setting`. What is refused to it is told in answer to its first order.
+    pub(crate) fn start(program: &Path, setting: &Setting) -> io::Result<Self> {
+        let (mut socket, theirs) = UnixStream::pair()?;
+        let mut command = helper::command(program.as_os_str(), theirs);
+        let child = command.spawn()?;
+        // The command keeps the other end open as long as it lives.
+        drop(command);
+        // One that is gone already is noticed at its first order.
+        send(&mut socket, &setting.encode()).ok();
+        Ok(Self { socket, child })
+    }
+
+    /// Runs `order` for at most `timeout`. The helper can be given another when it has reported on this one.
+    pub(crate) fn run(
+        &mut self,
+        order: &Order,
+        timeout: Duration,
+        cancel: &Cancel,
+    ) -> io::Result<Ran> {
+        let ((stdout, theirs), (stderr, their_stderr)) = (pipe()?, pipe()?);
+        let sent = send_with_files(
+            &self.socket,
+            &order.encode(),
+            [theirs.as_fd(), their_stderr.as_fd()],
+        );
+        drop((theirs, their_stderr));
+        if sent.is_err() {
+            let (ending, log) = (Ending::Gone, Log::default());
+            return Ok(Ran { ending, log });
+        }
+        let mut pump = Pump {
+            pipes: [
+                (Stream::Stdout, Some(stdout)),
+                (Stream::Stderr, Some(stderr)),
+            ],
+            helper: self,
+            log: Log::default(),
+            report: None,
+            start: Instant::now(),
+        };
+        let stopped = pump.pump(timeout, cancel)?;
+        let ending = stopped
+            .or(pump.report.map(Ending::Reported))
+            .unwrap_or(Ending::Lost);
+        Ok(Ran {
+            ending,
+            log: pump.log,
+        })
+    }
+
+    /// Kills it and all that stayed in its session's first group. It is not reaped yet, so the number is still its own.
+    pub(crate) fn kill(&mut self) {
+        rustix::process::kill_process_group(Pid::from_child(&self.child), Signal::KILL).ok();
+        self.child.kill().ok();
+    }
+}
+
+impl Drop for Helper {
+    fn drop(&mut self) {
+        self.kill();
+        // It fails only for a process that was reaped.
+        self.child.wait().ok();
+    }
+}
+
+fn pipe() -> io::Result<(OwnedFd, OwnedFd)> {
+    Ok(rustix::pipe::pipe_with(PipeFlags::CLOEXEC)?)
+}
+
+struct Pump<'h> {
+    pipes: [(Stream, Option<OwnedFd>); 2],
+    helper: &'h mut Helper,
     log: Log,
     report: Option<Report>,
     start: Instant,
 }
 
-impl Pump {
+impl Pump<'_> {
     /// Reads until the helper is gone and the pipes are empty; tells why it had to be stopped, if it had to.
     fn pump(&mut self, timeout: Duration, cancel: &Cancel) -> io::Result<Option<Ending>> {
         // A time beyond what the clock can hold never comes.
@@ -117,7 +158,7 @@ impl Pump {
         };
         if stopped.is_some() {
             // Fails only when the helper is gone.
-            self.socket.shutdown(Shutdown::Write).ok();
+            self.helper.socket.shutdown(Shutdown::Write).ok();
             let deadline = Instant::now().checked_add(GRACE);
             loop {
                 let woken = self.wait(deadline, None, true)?;
@@ -126,7 +167,9 @@ impl Pump {
                 }
             }
         }
-        self.kill();
+        if self.report.is_none() || stopped.is_some() {
+            self.helper.kill();
+        }
         self.drain()?;
         Ok(stopped)
     }
@@ -168,7 +211,7 @@ impl Pump {
             }
         }
         if helper {
-            polled.push(PollFd::new(&self.socket, PollFlags::IN));
+            polled.push(PollFd::new(&self.helper.socket, PollFlags::IN));
             sources.push(Source::Helper);
         }
         if let Some(cancel) = cancel {
@@ -196,7 +239,7 @@ impl Pump {
                 Source::Cancel => woken.cancelled = true,
                 Source::Helper => {
                     woken.helper = true;
-                    let message = receive(&mut self.socket).ok().flatten();
+                    let message = receive(&mut self.helper.socket).ok().flatten();
                     self.report = message.and_then(|message| Report::decode(&message).ok());
                 }
             }
@@ -217,18 +260,6 @@ impl Pump {
                 self.log.push(*stream, microseconds, &buffer[..count]);
             }
         }
-    }
-
-    /// Kills the helper and all that stayed in its session's first group. It is not reaped yet, so the number is
-    /// still its own.
-    fn kill(&mut self) {
-        rustix::process::kill_process_group(Pid::from_child(&self.child), Signal::KILL).ok();
-        self.child.kill().ok();
-    }
-
-    fn reap(&mut self) -> io::Result<()> {
-        self.kill();
-        self.child.wait().map(drop)
     }
 }
 

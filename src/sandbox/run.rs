@@ -1,34 +1,64 @@
 //! One operation from start to end: stage, run, collect, and again where `retries` allows.
 //! Decides what every ending means; starts no process and copies no file itself.
 
-use std::collections::BTreeMap;
+use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use stagecraft_store::{Object, StoreError};
 
 use crate::action::RunTask;
 use crate::config::CommandLine;
 use crate::evaluate::{Cause, Completion, ExecutionContext, Failure, Produced};
+use crate::sandbox::broom::Broom;
 use crate::sandbox::collect::{Collected, collect};
 use crate::sandbox::environment::{Places, variables};
 use crate::sandbox::explain;
 use crate::sandbox::log::Log;
-use crate::sandbox::order::{Confinement, Order, Report, View};
-use crate::sandbox::process::{self, Ending};
+use crate::sandbox::order::{Order, Report, Setting, View};
+use crate::sandbox::pool::{Pool, Purpose};
+use crate::sandbox::process::{Ending, Helper, Ran};
 use crate::sandbox::secret::Secrets;
 use crate::sandbox::stage::{Stage, StageError};
+use crate::sandbox::toolbox::{Toolbox, Toolboxes};
 use crate::sandbox::tree;
+
+/// What all operations of an evaluation share.
+#[derive(Debug)]
+pub(crate) struct Means {
+    /// The program that helpers run.
+    pub(crate) helper: PathBuf,
+    /// The sets of tools.
+    pub(crate) toolboxes: Toolboxes,
+    /// The helpers without an order.
+    pub(crate) pool: Pool,
+    /// What removes stages.
+    pub(crate) broom: Broom,
+}
+
+impl Means {
+    /// Returns means that have not been used: `helper` is the program that helpers run.
+    pub(crate) fn new(helper: &Path) -> Self {
+        Self {
+            helper: helper.to_owned(),
+            toolboxes: Toolboxes::default(),
+            pool: Pool::default(),
+            broom: Broom::default(),
+        }
+    }
+}
 
 /// Runs `task`, the work of `operation`, at `level`.
 pub(crate) fn run(
-    helper: &Path,
+    means: &Means,
     level: u8,
     operation: &str,
     task: &RunTask<'_>,
     context: &ExecutionContext<'_>,
 ) -> Completion {
     let attempt = Attempt {
-        helper,
+        means,
+        toolbox: means.toolboxes.of(task.run),
         level,
         operation,
         task,
@@ -79,7 +109,8 @@ impl From<Failure> for Stopped {
 }
 
 struct Attempt<'a> {
-    helper: &'a Path,
+    means: &'a Means,
+    toolbox: Arc<Toolbox>,
     level: u8,
     operation: &'a str,
     task: &'a RunTask<'a>,
@@ -95,22 +126,93 @@ impl Attempt<'_> {
 
     fn run_into(&self, log: &mut Log) -> Result<Produced, Stopped> {
         let (task, context) = (self.task, self.context);
-        let stage = Stage::build(task, context.project, context.store).map_err(staging_failure)?;
+        let stage = Stage::build(task, context.project, context.store, self.beside());
+        let stage = stage.map_err(staging_failure)?;
         let order = self.order(&stage)?;
-        let limits = &task.run.limits;
-        let ran = process::run(self.helper, &order, limits.timeout, context.cancel);
+        let ran = self.give_order(&order, &stage);
         let ran =
             ran.map_err(|error| machine(format!("the sandbox helper: {}", explain::io(&error))))?;
         *log = ran.log;
         Secrets::of(task.run).mask(log.frames_mut());
-        self.judge(&ran.ending, &order.name, &stage, log)?;
-        self.collect(&stage)
+        let made = self
+            .judge(&ran.ending, &order.name, &stage, log)
+            .and_then(|()| self.collect(&stage));
+        self.means.broom.sweep(stage.into_scratch());
+        made
     }
 
-    /// Returns what the helper is to do. At level 0 also makes the directory that PATH names.
+    /// What a command at level 0 needs beside its tree; at level 2 these are not on disk.
+    fn beside(&self) -> &'static [&'static str] {
+        if self.level < 2 {
+            &["home", "tmp"]
+        } else {
+            &[]
+        }
+    }
+
+    /// Has a helper run `order`: one that waits, or another where there is none or it was ended meanwhile.
+    fn give_order(&self, order: &Order, stage: &Stage) -> io::Result<Ran> {
+        let purpose = self.purpose(stage);
+        let (timeout, cancel) = (self.task.run.limits.timeout, self.context.cancel);
+        loop {
+            let waiting = self.means.pool.take(&purpose);
+            let is_fresh = waiting.is_none();
+            let mut helper = match waiting {
+                Some(helper) => helper,
+                None => Helper::start(&self.means.helper, &self.setting(stage)?)?,
+            };
+            let ran = helper.run(order, timeout, cancel)?;
+            match &ran.ending {
+                Ending::Reported(
+                    Report::Exited(_) | Report::Signaled(_) | Report::Unstartable { .. },
+                ) => {
+                    self.means.pool.give(purpose, helper);
+                }
+                Ending::Gone if !is_fresh => continue,
+                Ending::Reported(Report::Refused { .. })
+                | Ending::TimedOut
+                | Ending::Cancelled
+                | Ending::Lost
+                | Ending::Gone => {}
+            }
+            return Ok(ran);
+        }
+    }
+
+    fn purpose(&self, stage: &Stage) -> Purpose {
+        if self.level < 2 {
+            return Purpose::Directory;
+        }
+        Purpose::Namespaces {
+            toolbox: Arc::clone(&self.toolbox),
+            stages: stage.stages().to_owned(),
+            network: self.task.run.network,
+        }
+    }
+
+    /// Returns what a new helper is to be. At level 2 also makes the directory that it needs at first.
+    fn setting(&self, stage: &Stage) -> io::Result<Setting> {
+        if self.level < 2 {
+            return Ok(Setting::Directory);
+        }
+        Ok(Setting::Namespaces(View {
+            mount_point: stage.mount_point()?,
+            stages: Some(stage.stages().to_owned()),
+            programs: self
+                .toolbox
+                .programs
+                .iter()
+                .map(|(name, program)| (name.clone(), program.clone()))
+                .collect(),
+            files: self.toolbox.files.clone(),
+            network: self.task.run.network,
+        }))
+    }
+
+    /// Returns what the helper is to do.
     fn order(&self, stage: &Stage) -> Result<Order, Failure> {
         let run = self.task.run;
-        let programs = self.programs();
+        let programs = &self.toolbox.programs;
         let (name, mut arguments) = match &run.command {
             CommandLine::Script(script) => {
                 let shell = ["-eu", "-c", script, "sh"];
@@ -133,28 +235,14 @@ impl Attempt<'_> {
             return Err(explain::not_on_path(name));
         };
         let environment = variables(run, &places);
-        let confinement = self.confinement(stage, programs)?;
         Ok(Order {
-            confinement,
+            tree: (self.level >= 2).then(|| stage.tree_from_stages()),
             directory,
             program,
             name: name.to_owned(),
             arguments,
             environment,
         })
-    }
-
-    /// Name on PATH -> program; what an operation names wins over the base.
-    fn programs(&self) -> BTreeMap<String, PathBuf> {
-        let tools = self.task.run.tools.iter().flat_map(|tool| &tool.programs);
-        self.task
-            .run
-            .base
-            .programs
-            .iter()
-            .chain(tools)
-            .cloned()
-            .collect()
     }
 
     fn places(&self, stage: &Stage) -> Result<Places, Failure> {
@@ -165,41 +253,14 @@ impl Attempt<'_> {
             let path = path.into_os_string().into_string();
             path.map_err(|_| machine("the path of the store is not UTF-8".to_owned()))
         };
+        let tools = self.toolbox.directory(self.context.store);
+        let tools = tools.map_err(|error| machine(error.to_string()))?;
         Ok(Places {
             tree: text(stage.tree())?,
-            tools: text(stage.beside("bin"))?,
+            tools: text(tools)?,
             home: text(stage.beside("home"))?,
             temporary: text(stage.beside("tmp"))?,
         })
-    }
-
-    fn confinement(
-        &self,
-        stage: &Stage,
-        programs: BTreeMap<String, PathBuf>,
-    ) -> Result<Confinement, Failure> {
-        if self.level >= 2 {
-            return Ok(Confinement::Namespaces(View {
-                mount_point: stage.beside("root"),
-                tree: Some(stage.tree()),
-                programs: programs.into_iter().collect(),
-                files: self
-                    .task
-                    .run
-                    .tools
-                    .iter()
-                    .flat_map(|tool| tool.files.clone())
-                    .collect(),
-                network: self.task.run.network,
-            }));
-        }
-        for (name, program) in programs {
-            let linked = std::os::unix::fs::symlink(program, stage.beside("bin").join(name));
-            linked.map_err(|error| {
-                machine(format!("the directory of PATH: {}", explain::io(&error)))
-            })?;
-        }
-        Ok(Confinement::Directory)
     }
 
     fn judge(&self, ending: &Ending, name: &str, stage: &Stage, log: &Log) -> Result<(), Stopped> {
@@ -247,7 +308,9 @@ impl Attempt<'_> {
                 ),
                 hint: Some("raise timeout, if it needs more".to_owned()),
             },
-            Ending::Lost => machine("the sandbox helper was ended from outside".to_owned()),
+            Ending::Lost | Ending::Gone => {
+                machine("the sandbox helper was ended from outside".to_owned())
+            }
         }))
     }
 

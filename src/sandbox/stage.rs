@@ -76,11 +76,12 @@ pub(crate) enum StageError {
 }
 
 impl Stage {
-    /// Makes the tree that `task` finds, with the directories that its outputs need.
+    /// Makes the tree that `task` finds, with the directories that its outputs need, and private ones `beside` it.
     pub(crate) fn build(
         task: &RunTask<'_>,
         project: &Path,
         store: &Store,
+        beside: &[&str],
     ) -> Result<Self, StageError> {
         let scratch = store.scratch().map_err(StageError::Scratch)?;
         let mut stage = Self {
@@ -93,8 +94,8 @@ impl Stage {
         for directory in wanted_directories(task) {
             stage.directory(&directory)?;
         }
-        for name in ["home", "tmp", "bin", "root"] {
-            make_directory(&stage.scratch.path().join(name))?;
+        for name in beside {
+            make_directory(&stage.beside(name))?;
         }
         let tree = stage.tree();
         stage.staged =
@@ -107,9 +108,37 @@ impl Stage {
         self.scratch.path().join("tree")
     }
 
-    /// Returns a private directory beside it: `home`, `tmp`, `bin`, or `root`, which is empty.
+    /// Returns a private directory beside it.
     pub(crate) fn beside(&self, name: &str) -> PathBuf {
         self.scratch.path().join(name)
+    }
+
+    /// Returns the directory that holds this stage and others.
+    pub(crate) fn stages(&self) -> &Path {
+        let path = self.scratch.path();
+        path.parent().unwrap_or(path)
+    }
+
+    /// Returns the staged tree from [`Stage::stages`].
+    pub(crate) fn tree_from_stages(&self) -> PathBuf {
+        let tree = self.tree();
+        tree.strip_prefix(self.stages())
+            .map(Path::to_owned)
+            .unwrap_or(tree)
+    }
+
+    /// Returns an empty directory that is gone with the stage.
+    pub(crate) fn mount_point(&self) -> io::Result<PathBuf> {
+        let path = self.beside("root");
+        match fs::create_dir(&path) {
+            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error),
+            _ => Ok(path),
+        }
+    }
+
+    /// Returns what holds it; when that is dropped, all is removed.
+    pub(crate) fn into_scratch(self) -> Scratch {
+        self.scratch
     }
 
     fn mounts(&mut self, task: &RunTask<'_>, store: &Store) -> Result<(), StageError> {
@@ -324,7 +353,7 @@ impl Reader {
                     .mode(mode)
                     .open(target)
                     .map_err(fail)?;
-                let digest = transfer(file, &mut copy).map_err(fail)?;
+                let digest = transfer(file, &stat, &mut copy).map_err(fail)?;
                 copy.set_permissions(fs::Permissions::from_mode(mode))
                     .map_err(fail)?;
                 if digest != object.digest {
@@ -344,7 +373,8 @@ impl Reader {
                 .is_ok_and(|found| found == target.as_bytes()),
             Node::File { object, executable } => self.open(path).is_ok_and(|(file, stat)| {
                 is_executable(&stat) == *executable
-                    && transfer(file, &mut io::sink()).is_ok_and(|digest| digest == object.digest)
+                    && transfer(file, &stat, &mut io::sink())
+                        .is_ok_and(|digest| digest == object.digest)
             }),
             Node::Directory { .. } => false,
         }
@@ -386,11 +416,20 @@ fn seen(stat: &Stat) -> Seen {
     }
 }
 
-/// Copies all of `from` and returns the digest of what was copied.
-fn transfer(from: OwnedFd, to: &mut impl Write) -> io::Result<stagecraft_store::Digest> {
+/// The most that is held of a file at once.
+const PIECE: usize = 128 << 10;
+
+/// Copies all of `from`, which `stat` describes, and returns the digest of what was copied.
+fn transfer(
+    from: OwnedFd,
+    stat: &Stat,
+    to: &mut impl Write,
+) -> io::Result<stagecraft_store::Digest> {
     let mut from = fs::File::from(from);
     let mut hasher = Hasher::new();
-    let mut buffer = vec![0; 128 << 10];
+    // One byte more than the file has, or its growth would need another read to be seen.
+    let size = usize::try_from(stat.st_size).unwrap_or(PIECE);
+    let mut buffer = vec![0; size.saturating_add(1).min(PIECE)];
     loop {
         match from.read(&mut buffer) {
             Ok(0) => return Ok(hasher.finish()),

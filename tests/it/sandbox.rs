@@ -9,4 +9,5 @@ mod bench;
 mod confinement;
 mod ending;
 mod outputs;
+mod reuse;
 mod staging;

@@ -171,10 +171,17 @@ impl Bench {
         self
     }
 
+    /// Has the operation run another script.
+    pub(crate) fn rewrite(&mut self, script: &str) {
+        self.run.command = CommandLine::Script(script.to_owned());
+    }
+
+    pub(crate) fn sandbox(&self) -> Sandbox {
+        Sandbox::new(self.project.path(), &helper(), self.level, self.require).unwrap()
+    }
+
     pub(crate) fn execute(&self) -> Completion {
-        self.execute_with(
-            &Sandbox::new(self.project.path(), &helper(), self.level, self.require).unwrap(),
-        )
+        self.execute_with(&self.sandbox())
     }
 
     pub(crate) fn execute_with(&self, sandbox: &Sandbox) -> Completion {
@@ -199,7 +206,12 @@ impl Bench {
 
     /// Runs the operation, which must succeed.
     pub(crate) fn produced(&self) -> Made {
-        match self.execute() {
+        self.produced_with(&self.sandbox())
+    }
+
+    /// Runs the operation in a sandbox that others may have run in.
+    pub(crate) fn produced_with(&self, sandbox: &Sandbox) -> Made {
+        match self.execute_with(sandbox) {
             Completion::Produced(produced) => Made::new(self, produced),
             Completion::Failed { failure, log, .. } => panic!("{failure:?}\n{}", text_of(&log)),
             other => panic!("{other:?}"),
