@@ -27,6 +27,7 @@ mod scratch;
 #[cfg(feature = "sim")]
 pub mod sim;
 mod store;
+mod stream;
 pub mod tree;
 mod trees;
 mod usage;
@@ -45,6 +46,7 @@ pub use record::RecordError;
 pub use root::{Reference, Root, RootName, RootNameError};
 pub use scratch::Scratch;
 pub use store::Store;
+pub use stream::{Arrival, Delivery, Parcel, Shipped, StreamError};
 pub use tree::{BuiltTree, Directory, EntryName, Node, Object, TreeBuilder, TreeError};
 pub use usage::{Amount, Usage};
 pub use verify::{Damage, DamageKind, VerifyReport};
