@@ -56,3 +56,29 @@ impl From<Exit> for ExitCode {
         Self::from(exit.code())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// spec: cli/exit-codes R12
+    #[test]
+    fn the_codes_are_those_of_the_table_without_the_reserved_ones() {
+        let all = [
+            Exit::Done,
+            Exit::User,
+            Exit::Plan,
+            Exit::Build,
+            Exit::Internal,
+            Exit::Reverted,
+            Exit::NotReverted,
+            Exit::Locked,
+            Exit::Stale,
+            Exit::Damaged,
+            Exit::Interrupted,
+            Exit::Terminated,
+        ];
+        let codes = all.map(Exit::code);
+        assert_eq!(codes, [0, 1, 2, 3, 5, 7, 8, 9, 11, 13, 130, 143]);
+    }
+}

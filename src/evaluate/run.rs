@@ -133,6 +133,7 @@ pub fn evaluate(
             committer: to_committer,
             committing: false,
             sharing: BTreeMap::new(),
+            halted: false,
             stopping,
         }
         .run(&inbox)
@@ -207,6 +208,8 @@ struct Coordinator<'a, 'o> {
     committing: bool,
     /// Operations that share the run of another, by that one, until it has an outcome.
     sharing: BTreeMap<Index, Vec<(Index, Outcome, Option<Staged>)>>,
+    /// An operation failed and is not to keep going: nothing is started while its log becomes durable.
+    halted: bool,
     stopping: Option<Stop>,
 }
 
@@ -239,7 +242,7 @@ impl Coordinator<'_, '_> {
             }
             return;
         }
-        while !self.idle.is_empty() {
+        while !self.halted && !self.idle.is_empty() {
             let Some(index) = self.schedule.next() else {
                 return;
             };
@@ -281,6 +284,8 @@ impl Coordinator<'_, '_> {
                 report,
             } => {
                 self.idle.push(worker);
+                self.halted |=
+                    report.outcome.status == Status::Failed && !self.performer.options.keep_going;
                 let Report {
                     outcome,
                     staged,

@@ -135,3 +135,96 @@ impl Schedule {
         self.unfinished == 0
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plan::Draft;
+    use crate::plan::operation::{OperationId, Phase, Work};
+
+    /// A plan of operations `a`, `b`, … in that order, each with the positions it waits for.
+    fn plan(needs: &[&[usize]]) -> Plan {
+        let id = |at: usize| {
+            let letter = char::from(b'a' + u8::try_from(at).unwrap());
+            OperationId::operation(&letter.to_string().parse().unwrap())
+        };
+        let draft = |(at, needs): (usize, &&[usize])| Draft {
+            id: id(at),
+            phase: Phase::Build,
+            services: Vec::new(),
+            hosts: Vec::new(),
+            description: String::new(),
+            work: Work::Recorded,
+            takes: Vec::new(),
+            after: needs.iter().map(|need| id(*need)).collect(),
+        };
+        let drafts = needs.iter().enumerate().map(draft).collect();
+        let plan = Plan::assemble("p".parse().unwrap(), None, String::new(), drafts).unwrap();
+        assert!(plan.operations().map(|operation| &operation.id).is_sorted());
+        plan
+    }
+
+    fn whole(plan: &Plan) -> Schedule {
+        Schedule::new(plan, &(0..plan.len()).collect())
+    }
+
+    /// spec: evaluate/evaluation R2
+    #[test]
+    fn ready_operations_come_longest_path_first_then_in_plan_order() {
+        let plan = plan(&[&[], &[], &[], &[1], &[3]]);
+        let mut schedule = whole(&plan);
+        assert_eq!(
+            [
+                schedule.next(),
+                schedule.next(),
+                schedule.next(),
+                schedule.next()
+            ],
+            [Some(1), Some(0), Some(2), None]
+        );
+        schedule.succeed(1);
+        assert_eq!([schedule.next(), schedule.next()], [Some(3), None]);
+        for done in [0, 2, 3] {
+            schedule.succeed(done);
+        }
+        assert!(!schedule.is_done());
+        assert_eq!(schedule.next(), Some(4));
+        schedule.succeed(4);
+        assert!(schedule.is_done());
+    }
+
+    /// spec: evaluate/evaluation R6
+    #[test]
+    fn a_failure_skips_its_descendants_once_and_nothing_else() {
+        let plan = plan(&[&[], &[], &[0], &[0, 1], &[2, 3], &[1]]);
+        let mut schedule = whole(&plan);
+        assert_eq!([schedule.next(), schedule.next()], [Some(0), Some(1)]);
+        assert_eq!(schedule.fail(0), [2, 3, 4]);
+        schedule.succeed(1);
+        assert_eq!([schedule.next(), schedule.next()], [Some(5), None]);
+        assert!(schedule.fail(5).is_empty());
+        assert!(schedule.is_done());
+    }
+
+    /// spec: evaluate/evaluation R6, evaluate/evaluation R7
+    #[test]
+    fn what_was_not_handed_out_is_abandoned() {
+        let plan = plan(&[&[], &[], &[0]]);
+        let mut schedule = whole(&plan);
+        assert_eq!(schedule.next(), Some(0));
+        assert_eq!(schedule.abandon(), [1, 2]);
+        assert_eq!((schedule.next(), schedule.is_done()), (None, false));
+        schedule.succeed(0);
+        assert!(schedule.is_done() && schedule.abandon().is_empty());
+    }
+
+    /// spec: evaluate/evaluation R1
+    #[test]
+    fn what_is_outside_the_scope_is_not_waited_for() {
+        let plan = plan(&[&[], &[0], &[1]]);
+        let mut schedule = Schedule::new(&plan, &BTreeSet::from([1, 2]));
+        assert_eq!([schedule.next(), schedule.next()], [Some(1), None]);
+        assert_eq!(schedule.fail(1), [2]);
+        assert!(schedule.is_done());
+    }
+}

@@ -1,6 +1,5 @@
 //! Integration tests: one binary, one file per area.
 
-mod acceptance;
 mod cli;
 mod config;
 mod directory;

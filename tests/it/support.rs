@@ -7,6 +7,7 @@
 )]
 
 pub(crate) mod drafts;
+pub(crate) mod started;
 
 use std::collections::BTreeMap;
 use std::fmt;
