@@ -22,6 +22,7 @@ mod lock;
 mod owner;
 mod read;
 mod record;
+mod restore;
 pub mod root;
 mod scratch;
 #[cfg(feature = "sim")]
@@ -43,6 +44,7 @@ pub use export::{ExportMode, Exported};
 pub use gc::{GcPolicy, GcReport};
 pub use import::ImportRules;
 pub use record::RecordError;
+pub use restore::Restored;
 pub use root::{Reference, Root, RootName, RootNameError};
 pub use scratch::Scratch;
 pub use store::Store;

@@ -1,7 +1,7 @@
 //! Import of closures: frames are checked one by one, objects that are here already are hashed and
 //! skipped, new ones become durable in batches. Results and roots come last, when all is there.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, BufReader, ErrorKind, Read};
 use std::path::Path;
 
@@ -10,6 +10,7 @@ use super::{
 };
 use crate::action::{ActionKey, ActionResult};
 use crate::batch::Batch;
+use crate::closure::{Reach, Want};
 use crate::digest::{Digest, Hasher};
 use crate::error::{StoreError, at};
 use crate::read::copy_hashed;
@@ -213,13 +214,19 @@ impl<'s, R: Read> Import<'s, R> {
         self.last_object = Some(digest);
         let announced = Object { digest, size };
         let here = self.store.holds(&announced)?;
-        let mut bytes = (&mut self.source).take(size);
+        let mut bytes = Watched {
+            source: (&mut self.source).take(size),
+            failed: None,
+        };
         let came = if here {
             let (digest, size) = copy_hashed(&mut bytes, &mut io::sink()).map_err(failed)?;
             Object { digest, size }
         } else {
             let put = self.batch.staging.put_reader(&mut bytes, Path::new(INPUT));
-            put.map_err(of_source)?
+            match bytes.failed {
+                Some(error) => return Err(failed(error)),
+                None => put?,
+            }
         };
         if came.size != size {
             return Err(StreamError::Short.into());
@@ -261,31 +268,47 @@ impl<'s, R: Read> Import<'s, R> {
         Ok(())
     }
 
-    /// Publishes results, and looks whether everything that the roots name is there.
+    /// Looks whether everything that the roots name is there, then publishes results.
     fn finish(mut self) -> Result<Arrival<'s>, StoreError> {
+        self.commit(Vec::new())?;
+        let came: BTreeMap<ActionKey, ActionResult> =
+            std::mem::take(&mut self.results).into_iter().collect();
+        self.check_whole(&came)?;
         let mut results = Vec::new();
-        for (key, result) in std::mem::take(&mut self.results) {
+        for (key, result) in came {
             // What ran here is as good, and others may use it.
             if self.store.result(&key)?.is_none() {
                 results.push((key, result));
             }
         }
         self.delivery.added.results = results.len() as u64;
-        match self.commit(results) {
-            Err(StoreError::Incomplete { missing, .. }) => {
-                return Err(StreamError::Incomplete { missing }.into());
-            }
-            committed => committed?,
-        }
-        let missing = self.store.missing(&self.delivery.parcel.references())?;
-        if !missing.is_empty() {
-            return Err(StreamError::Incomplete { missing }.into());
-        }
+        self.commit(results)?;
         Ok(Arrival {
             store: self.store,
             delivery: self.delivery,
             _batch: self.batch,
         })
+    }
+
+    fn check_whole(&self, came: &BTreeMap<ActionKey, ActionResult>) -> Result<(), StoreError> {
+        let inner = &*self.store.inner;
+        let _gate = inner.enter();
+        let mut reach = Reach::default();
+        for reference in self.delivery.parcel.references() {
+            let result = match reference {
+                Reference::Result(key) => came.get(&key),
+                Reference::Blob(_) | Reference::Tree(_) => None,
+            };
+            match result {
+                Some(result) => inner.reach(Want::of_result(result), &mut reach)?,
+                None => inner.reach_reference(&reference, &mut reach)?,
+            }
+        }
+        if reach.missing.is_empty() {
+            return Ok(());
+        }
+        let missing = reach.missing.into_iter().collect();
+        Err(StreamError::Incomplete { missing }.into())
     }
 }
 
@@ -300,11 +323,22 @@ fn failed(error: io::Error) -> StoreError {
     }
 }
 
-/// The staging calls its source by the path that it was given; a fault there is one of the stream.
-fn of_source(error: StoreError) -> StoreError {
-    match error {
-        StoreError::Io { path, source } if path == Path::new(INPUT) => failed(source),
-        other => other,
+/// Keeps the error of a read, so that it can be told from one of the disk that is written to.
+struct Watched<R> {
+    source: R,
+    failed: Option<io::Error>,
+}
+
+impl<R: Read> Read for Watched<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.source.read(buffer).map_err(|error| {
+            let copy = match error.raw_os_error() {
+                Some(code) => io::Error::from_raw_os_error(code),
+                None => error.kind().into(),
+            };
+            self.failed = Some(error);
+            copy
+        })
     }
 }
 
@@ -344,7 +378,7 @@ impl<R: Read> Source<R> {
             Ok(0) => Ok(()),
             Ok(_) => Err(StreamError::Trailing.into()),
             Err(error) => Err(match failed(error) {
-                StoreError::Stream(_) => StreamError::Trailing.into(),
+                StoreError::Stream(StreamError::Compression) => StreamError::Trailing.into(),
                 other => other,
             }),
         }
