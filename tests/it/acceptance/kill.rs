@@ -92,7 +92,10 @@ fn a_killed_build_completes_when_run_again() {
     let (mut killed, mut round) = (0, 0);
     while killed < KILLS / 2 {
         round += 1;
-        assert!(round < 200, "only {killed} runs were killed before their end");
+        assert!(
+            round < 200,
+            "only {killed} runs were killed before their end"
+        );
         app.write("src/streets.txt", &format!("Mill Lane\nStreet {round}\n"));
         let delay = Duration::from_micros(dice.below(whole.as_micros()));
         killed += u32::from(kill_after(start(&app, &["build", "--all"]), delay));
@@ -125,7 +128,10 @@ fn a_killed_deploy_completes_when_run_again_and_current_is_always_whole() {
             }
             app.write("src/houses.txt", &format!("{round}\n"));
             let delay = Duration::from_micros(dice.below(whole.as_micros()));
-            killed += u32::from(kill_after(start(&app, &["deploy", "--env", "local"]), delay));
+            killed += u32::from(kill_after(
+                start(&app, &["deploy", "--env", "local"]),
+                delay,
+            ));
             if round % 7 == 0 {
                 assert_eq!(deployed(&app), format!("High Street\nMill Lane\n{round}\n"));
             }

@@ -24,7 +24,9 @@ fn export(app: &TestApp, name: &str) -> (PathBuf, Output) {
 
 fn import(app: &TestApp, file: &Path, arguments: &[&str]) -> Output {
     let mut command = app.prepared(&["store", "import"]);
-    command.args(arguments).stdin(Stdio::from(File::open(file).unwrap()));
+    command
+        .args(arguments)
+        .stdin(Stdio::from(File::open(file).unwrap()));
     app.finish(command)
 }
 
@@ -40,11 +42,26 @@ fn a_release_is_gone_back_to_on_another_machine() {
     let other = shop();
     other.write("src/words.txt", "something else\n");
     let imported = import(&other, &file, &[]).succeed();
-    assert!(imported.stdout.contains(&format!("root release/shop/local/{id}\n")), "{imported}");
-    assert!(imported.stdout.contains(&format!("release {id}: added to the log\n")), "{imported}");
+    assert!(
+        imported
+            .stdout
+            .contains(&format!("root release/shop/local/{id}\n")),
+        "{imported}"
+    );
+    assert!(
+        imported
+            .stdout
+            .contains(&format!("release {id}: added to the log\n")),
+        "{imported}"
+    );
     let status = other.run(&["status", "--env", "local", "--format", "json"]);
-    assert!(!status.stdout.contains(&id), "an imported release runs nowhere here: {status}");
-    other.run(&["rollback", "--env", "local", "--to-release", &id]).succeed();
+    assert!(
+        !status.stdout.contains(&id),
+        "an imported release runs nowhere here: {status}"
+    );
+    other
+        .run(&["rollback", "--env", "local", "--to-release", &id])
+        .succeed();
     assert_eq!(other.read("deploy/current/site/page.html"), page);
     other.run(&["store", "verify"]).succeed();
 }
@@ -80,13 +97,19 @@ fn an_import_twice_changes_nothing() {
     let log = other.read(".stagecraft/releases.json");
     assert!(log.contains("\"imported\": true"), "{log}");
     let before = everything(&other.store());
-    let again = import(&other, &file, &["--format", "json"]).succeed().json();
+    let again = import(&other, &file, &["--format", "json"])
+        .succeed()
+        .json();
     assert_eq!(again["objects"], 0);
     assert_eq!(again["releases"], serde_json::json!([id]));
     assert!(everything(&other.store()) == before);
     assert_eq!(other.read(".stagecraft/releases.json"), log);
     // Another release of that id is not replaced.
-    other.edit(".stagecraft/releases.json", "\"imported\": true", "\"imported\": true, \"more\": 1");
+    other.edit(
+        ".stagecraft/releases.json",
+        "\"imported\": true",
+        "\"imported\": true, \"more\": 1",
+    );
     let refused = import(&other, &file, &[]).expect(1);
     assert!(refused.stderr.contains("has another release"), "{refused}");
 }
@@ -103,7 +126,10 @@ fn a_damaged_stream_is_exit_13_and_nothing_is_rooted() {
     for end in [0, 10, bytes.len() / 2, bytes.len() - 1] {
         std::fs::write(&file, &bytes[..end]).unwrap();
         let refused = import(&other, &file, &[]).expect(13);
-        assert!(refused.stderr.contains("hint: nothing was rooted"), "{refused}");
+        assert!(
+            refused.stderr.contains("hint: nothing was rooted"),
+            "{refused}"
+        );
     }
     let roots = other.run(&["store", "roots"]).succeed();
     assert_eq!(roots.stdout, "");
@@ -120,13 +146,19 @@ fn an_entry_of_another_release_is_refused() {
     let log = app.read(".stagecraft/releases.json");
     let manifest = format!("b3:{}", "0".repeat(64));
     let parsed: serde_json::Value = serde_json::from_str(&log).unwrap();
-    let real = parsed["releases"][0]["manifest"].as_str().unwrap().to_owned();
+    let real = parsed["releases"][0]["manifest"]
+        .as_str()
+        .unwrap()
+        .to_owned();
     assert_ne!(real, manifest);
     let (file, said) = export(&app, &format!("release/shop/local/{newer}"));
     said.succeed();
     let other = shop();
     let imported = import(&other, &file, &[]).succeed();
-    assert!(!imported.stdout.contains("release rel-"), "a root alone brings no entry: {imported}");
+    assert!(
+        !imported.stdout.contains("release rel-"),
+        "a root alone brings no entry: {imported}"
+    );
     assert!(!other.exists(".stagecraft/releases.json"));
     let store = stagecraft_store::Store::open(&app.store()).unwrap();
     let name: stagecraft_store::RootName = format!("release/shop/local/{id}").parse().unwrap();
@@ -139,7 +171,10 @@ fn an_entry_of_another_release_is_refused() {
     let mut out = File::create(&file).unwrap();
     store.export_closure(&parcel, &mut out).unwrap();
     let refused = import(&other, &file, &[]).expect(13);
-    assert!(refused.stderr.contains("does not belong to it"), "{refused}");
+    assert!(
+        refused.stderr.contains("does not belong to it"),
+        "{refused}"
+    );
     let roots = other.run(&["store", "roots"]).succeed();
     assert!(!roots.stdout.contains(&id), "{roots}");
 }
