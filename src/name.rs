@@ -37,7 +37,8 @@ pub enum NameError {
     },
 }
 
-const WORD: &str = "a name starts with a letter or digit and goes on with letters, digits, `_`, `.` or `-`";
+const WORD: &str =
+    "a name starts with a letter or digit and goes on with letters, digits, `_`, `.` or `-`";
 
 fn check_word(sort: &'static str, text: &str) -> Result<(), NameError> {
     if text.is_empty() {
@@ -65,7 +66,10 @@ fn check_words(sort: &'static str, text: &str) -> Result<(), NameError> {
     }
     for part in text.split('/') {
         if matches!(part, "" | "." | "..") {
-            return Err(NameError::Path { sort, text: text.to_owned() });
+            return Err(NameError::Path {
+                sort,
+                text: text.to_owned(),
+            });
         }
         check_word(sort, part)?;
     }
@@ -78,7 +82,10 @@ fn check_path(sort: &'static str, text: &str) -> Result<(), NameError> {
         || text.contains('\0')
         || (!text.is_empty() && text.split('/').any(|part| matches!(part, "" | "." | "..")));
     if bad {
-        return Err(NameError::Path { sort, text: text.to_owned() });
+        return Err(NameError::Path {
+            sort,
+            text: text.to_owned(),
+        });
     }
     Ok(())
 }
@@ -178,7 +185,10 @@ impl ProjectPath {
     pub fn starts_with(&self, ancestor: &ProjectPath) -> bool {
         ancestor.is_root()
             || self.0 == ancestor.0
-            || self.0.strip_prefix(&ancestor.0).is_some_and(|rest| rest.starts_with('/'))
+            || self
+                .0
+                .strip_prefix(&ancestor.0)
+                .is_some_and(|rest| rest.starts_with('/'))
     }
 }
 

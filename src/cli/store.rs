@@ -256,6 +256,7 @@ fn policy(context: &Context) -> Result<GcPolicy, CliError> {
         max_size: config.max_size,
         max_age: config.max_age,
         min_free_percent: config.min_free_percent,
+        grace: GcPolicy::GRACE,
     })
 }
 
