@@ -82,3 +82,29 @@ fn drain(file: BorrowedFd<'_>, buffer: &mut [MaybeUninit<u8>]) -> Result<(Digest
         size += bytes.len() as u64;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use rustix::fs::CWD;
+
+    use super::*;
+
+    /// spec: inputs/sources R5
+    #[test]
+    fn bytes_that_do_not_fit_the_stamp_are_no_content() {
+        // The size that this file states is 0, and it is never empty.
+        let read = hash(CWD, "/proc/self/status");
+        assert!(matches!(read, Err(ContentError::Unstable)), "{read:?}");
+    }
+
+    /// spec: inputs/globs R5
+    #[test]
+    fn a_link_in_place_of_a_file_is_not_followed() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("link");
+        std::os::unix::fs::symlink("/proc/self/exe", &path).unwrap();
+        assert!(matches!(hash(CWD, &path), Err(ContentError::Moved)));
+        assert!(matches!(hash(CWD, "/nowhere"), Err(ContentError::Moved)));
+        assert!(matches!(hash(CWD, "/dev/null"), Err(ContentError::Moved)));
+    }
+}

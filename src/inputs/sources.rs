@@ -235,8 +235,8 @@ fn look(project: &OwnedFd, entry: &Entry, snapshot: &Snapshot) -> Result<Look, F
         Kind::Unreadable(kind) => fault(format!("cannot read `{path}`: {kind}")),
         Kind::Symlink | Kind::Directory => link(project, path).map(Look::Done),
         Kind::File => {
-            let stat = match entry.stat {
-                Some(stat) => stat,
+            let stat = match entry.stat.as_deref() {
+                Some(stat) => *stat,
                 None => match rustix::fs::statat(project, path, AtFlags::SYMLINK_NOFOLLOW) {
                     Ok(stat) => stat,
                     Err(Errno::NOENT | Errno::NOTDIR) => return Err(Failure::Moved(path.into())),

@@ -1,8 +1,9 @@
 //! `Listing`: what lies below the directories that some pattern starts from, each directory read once.
 //! Follows no link, descends into nothing that never matches, and reads no file.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
-use std::ffi::{CStr, OsStr};
+use std::ffi::OsStr;
 use std::io;
 use std::ops::Range;
 use std::os::fd::OwnedFd;
@@ -43,7 +44,7 @@ pub(super) struct Entry {
     /// Whether `path` is the true name.
     pub(super) utf8: bool,
     /// What `lstat` said, where it had to be asked.
-    pub(super) stat: Option<Stat>,
+    pub(super) stat: Option<Box<Stat>>,
 }
 
 /// Everything found, sorted by path.
@@ -192,29 +193,40 @@ impl Walk<'_> {
             if matches!(name.file_name().to_bytes(), b"." | b"..") {
                 continue;
             }
-            let mut below = place.enter(name.file_name(), depth);
-            if self.refuses(&below) {
+            let bytes = name.file_name().to_bytes();
+            let own = String::from_utf8_lossy(bytes);
+            let utf8 = place.utf8 && matches!(own, Cow::Borrowed(_));
+            let path = join(&place.text, &own);
+            if self.refuses(&own, utf8, &path) {
                 continue;
             }
             let (kind, stat) = match name.file_type() {
-                FileType::Unknown => match self.stat(&below.path) {
+                FileType::Unknown => match self.stat(&place.path.join(OsStr::from_bytes(bytes))) {
                     Err(Errno::NOENT) => continue,
-                    stat => {
-                        stat.map(|stat| (kind(FileType::from_raw_mode(stat.st_mode)), Some(stat)))?
-                    }
+                    stat => known(stat?),
                 },
                 known => (kind(known), None),
             };
+            if kind == Kind::Directory {
+                let wanted = place.want.filter(|_| utf8);
+                let want = wanted.and_then(|want| want.below.get(&*own));
+                if depth > 1 || want.is_some() {
+                    places.push(Place {
+                        path: place.path.join(OsStr::from_bytes(bytes)),
+                        text: path.clone(),
+                        utf8,
+                        level: place.level + 1,
+                        want,
+                        depth: if depth == WHOLE { WHOLE } else { depth - 1 },
+                    });
+                }
+            }
             entries.push(Entry {
-                path: below.text.clone(),
+                path,
                 kind,
-                utf8: below.utf8,
+                utf8,
                 stat,
             });
-            if kind == Kind::Directory && (depth > 1 || below.want.is_some()) {
-                below.level = place.level + 1;
-                places.push(below);
-            }
         }
         entries.sort_by(|a, b| a.path.cmp(&b.path));
         places.sort_by(|a, b| a.text.cmp(&b.text));
@@ -259,21 +271,19 @@ impl Walk<'_> {
             want: Some(want),
             depth: 0,
         };
-        if self.refuses(&below) {
+        if self.refuses(name, true, &below.text) {
             return Ok(None);
         }
         match self.stat(&below.path) {
             Ok(stat) => {
-                let kind = kind(FileType::from_raw_mode(stat.st_mode));
-                Ok(Some((
-                    Entry {
-                        path: below.text.clone(),
-                        kind,
-                        utf8: true,
-                        stat: Some(stat),
-                    },
-                    below,
-                )))
+                let (kind, stat) = known(stat);
+                let entry = Entry {
+                    path: below.text.clone(),
+                    kind,
+                    utf8: true,
+                    stat,
+                };
+                Ok(Some((entry, below)))
             }
             Err(Errno::NOENT | Errno::NOTDIR | Errno::NAMETOOLONG) => Ok(None),
             Err(error) => Err(InputError::Read {
@@ -283,33 +293,12 @@ impl Walk<'_> {
         }
     }
 
-    fn refuses(&self, place: &Place<'_>) -> bool {
-        let name = place.path.file_name().unwrap_or_default();
-        NEVER.iter().any(|never| name == *never)
-            || (place.utf8 && self.excluded.contains(&place.text))
+    fn refuses(&self, name: &str, utf8: bool, path: &str) -> bool {
+        NEVER.contains(&name) || (utf8 && self.excluded.contains(path))
     }
 
     fn stat(&self, path: &Path) -> Result<Stat, Errno> {
         rustix::fs::statat(self.project, path, AtFlags::SYMLINK_NOFOLLOW)
-    }
-}
-
-impl Place<'_> {
-    /// Returns the place of `name` in this directory, of which `depth` levels are listed.
-    fn enter(&self, name: &CStr, depth: usize) -> Self {
-        let bytes = name.to_bytes();
-        let text = String::from_utf8_lossy(bytes);
-        let utf8 = matches!(text, std::borrow::Cow::Borrowed(_));
-        Self {
-            path: self.path.join(OsStr::from_bytes(bytes)),
-            text: join(&self.text, &text),
-            utf8: self.utf8 && utf8,
-            level: self.level,
-            want: self
-                .want
-                .and_then(|want| if utf8 { want.below.get(&*text) } else { None }),
-            depth: if depth == WHOLE { WHOLE } else { depth - 1 },
-        }
     }
 }
 
@@ -339,6 +328,11 @@ fn join(directory: &str, name: &str) -> String {
     } else {
         [directory, "/", name].concat()
     }
+}
+
+fn known(stat: Stat) -> (Kind, Option<Box<Stat>>) {
+    let kind = kind(FileType::from_raw_mode(stat.st_mode));
+    (kind, Some(Box::new(stat)))
 }
 
 fn kind(file_type: FileType) -> Kind {

@@ -11,6 +11,8 @@ mod tree;
 use std::fs::File;
 use std::path::Path;
 
+use stagecraft_store::Store;
+
 pub use error::DirectoryError;
 pub use retention::{KEPT, Pruned, prune};
 
@@ -62,6 +64,12 @@ pub fn live(path: &str, project: &Path) -> Result<Option<ReleaseId>, DirectoryEr
     Target::new(path, project).pointer(Pointer::Current)
 }
 
+/// Returns in which respect the target at `path` differs from what was last deployed to it: its record, links and
+/// trees, by stat against the store. `None` where all is as made, or nothing is live.
+pub fn drift(path: &str, project: &Path, store: &Store) -> Result<Option<String>, DirectoryError> {
+    switch::drift(&Target::new(path, project), store)
+}
+
 /// Opens, empty, the file on the target that takes what a health command prints.
 pub(in crate::providers) fn hook_output(
     path: &str,
@@ -76,7 +84,7 @@ fn observe_place(
 ) -> Result<Observed, DirectoryError> {
     let target = Target::new(task.path, context.project);
     Ok(
-        match tree::difference(&target, context.store, &task.tree)? {
+        match tree::difference(&target, context.store, &task.tree.digest)? {
             None => Observed::Holds,
             Some(difference) => Observed::Differs(difference),
         },
@@ -88,7 +96,7 @@ fn place(task: &PlaceTask<'_>, context: &ExecutionContext<'_>) -> Result<(), Dir
     target.prepare()?;
     let _lock = target.lock(Sharing::Trees, Some(context.cancel))?;
     // Another service with the same tree may have been faster.
-    if tree::difference(&target, context.store, &task.tree)?.is_some() {
+    if tree::difference(&target, context.store, &task.tree.digest)?.is_some() {
         tree::materialise(&target, context.store, &task.tree)?;
     }
     Ok(())

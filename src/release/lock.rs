@@ -106,10 +106,12 @@ impl EnvironmentLock {
 }
 
 impl Drop for EnvironmentLock {
-    /// Takes the signature back; closing the file releases the lock.
+    /// Takes the signature back and releases the lock.
     fn drop(&mut self) {
         // A signature that stays is read only while the lock is held, and then it has been replaced.
         self.file.set_len(0).ok();
+        // Closing alone would leave it to a child that another thread is just starting, until that child's `exec`.
+        flock(&self.file, FlockOperation::Unlock).ok();
     }
 }
 

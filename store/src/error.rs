@@ -8,6 +8,7 @@ use crate::digest::Digest;
 use crate::disk::Kind;
 use crate::record::RecordError;
 use crate::root::RootName;
+use crate::stream::StreamError;
 use crate::tree::TreeError;
 
 /// Why the store could not do something. An absent thing is `None`, never an error.
@@ -89,6 +90,15 @@ pub enum StoreError {
     /// A tree that cannot be.
     #[error(transparent)]
     Tree(#[from] TreeError),
+    /// A stream of another store is not one, or not whole.
+    #[error(transparent)]
+    Stream(#[from] StreamError),
+    /// A root of a stream is here already and keeps something else.
+    #[error("root `{name}` is here already and keeps something else")]
+    RootTaken {
+        /// Its name.
+        name: RootName,
+    },
     /// The target of an export is there already.
     #[error("`{}` exists already", path.display())]
     TargetExists {

@@ -120,15 +120,22 @@ impl Root {
     }
 
     pub(crate) fn decode(name: &RootName, bytes: &[u8]) -> Result<Self, RecordError> {
+        let (found, root) = Self::decode_any(bytes)?;
+        if found != *name {
+            return Err(RecordError::Misplaced);
+        }
+        Ok(root)
+    }
+
+    /// Reads a record of whatever name.
+    pub(crate) fn decode_any(bytes: &[u8]) -> Result<(RootName, Self), RecordError> {
         let mut body = record::unseal(Kind::Root, bytes)?;
         let found = body.text()?;
         let references = body.list(reference)?;
         let reason = body.text()?.to_owned();
         body.finish()?;
-        if found != name.0 {
-            return Err(RecordError::Misplaced);
-        }
-        Ok(Self { references, reason })
+        let name = found.parse().map_err(|_| RecordError::Misplaced)?;
+        Ok((name, Self { references, reason }))
     }
 }
 

@@ -7,6 +7,7 @@ use std::io::{self, ErrorKind};
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 
+use rayon::prelude::*;
 use rustix::fs::{AtFlags, Dir, Mode, fchmod, readlinkat, statat};
 
 use crate::digest::Digest;
@@ -111,7 +112,7 @@ pub(crate) fn is_intact(
     let Ok(top) = host.disk.handle(relative) else {
         return false;
     };
-    layers.iter().all(|(path, directory)| {
+    layers.par_iter().all(|(path, directory)| {
         directory_beneath(&top, path)
             .map_err(io::Error::from)
             .and_then(|opened| layer_is_intact(&opened, directory, good))

@@ -1,4 +1,5 @@
 //! Driver `directory` and the health gate, over real trees, links, commands and sockets.
+#![expect(clippy::unwrap_used, reason = "a test fails by a panic")]
 #![expect(
     clippy::disallowed_methods,
     reason = "effects: looks at the target directory"
@@ -27,7 +28,8 @@ use tempfile::TempDir;
 
 /// A project that deploys to `deploy` below it, with one service for each entry of `services`.
 struct Site {
-    directory: TempDir,
+    root: PathBuf,
+    temporary: Option<TempDir>,
     store: Store,
     cancel: Cancel,
     services: BTreeMap<ServiceName, Object>,
@@ -60,17 +62,23 @@ impl Site {
     fn new(page: &str) -> Self {
         let directory = TempDir::new().unwrap();
         fs::create_dir(directory.path().join("project")).unwrap();
-        let store = Store::open(&directory.path().join("store")).unwrap();
-        let mut site = Self {
-            directory,
-            store,
+        let mut site = Self::at(directory.path());
+        site.temporary = Some(directory);
+        site.serve("site", &[("index.html", page)]);
+        site
+    }
+
+    /// The project and store in a directory that another process made.
+    fn at(root: &Path) -> Self {
+        Self {
+            root: root.to_owned(),
+            temporary: None,
+            store: Store::open(&root.join("store")).unwrap(),
             cancel: Cancel::new().unwrap(),
             services: BTreeMap::new(),
             activate: None,
             health: None,
-        };
-        site.serve("site", &[("index.html", page)]);
-        site
+        }
     }
 
     /// Gives a service a tree of these files; a path that ends in `*` is executable, a text `-> x` is a symlink.
@@ -118,7 +126,7 @@ impl Site {
     }
 
     fn project(&self) -> PathBuf {
-        self.directory.path().join("project")
+        self.root.join("project")
     }
 
     fn path(&self, below: &str) -> PathBuf {
@@ -235,8 +243,8 @@ fn release(second: u32) -> String {
     format!("rel-20250102-0304{second:02}000")
 }
 
-fn link(second: u32) -> Option<String> {
-    Some(format!("releases/{}", release(second)))
+fn link(second: u32) -> String {
+    format!("releases/{}", release(second))
 }
 
 fn is_empty(path: &Path) -> bool {

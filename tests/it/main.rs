@@ -1,5 +1,6 @@
 //! Integration tests: one binary, one file per area.
 
+mod acceptance;
 mod cli;
 mod config;
 mod directory;

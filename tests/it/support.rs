@@ -25,7 +25,6 @@ pub(crate) struct TestApp {
 }
 
 /// What a run gave.
-#[must_use = "look at the status, or at what was said"]
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Output {
     /// The exit code; 128 + n for signal n.
@@ -139,6 +138,7 @@ impl TestApp {
     }
 
     /// Runs `stagecraft -C <project> --store <store> <arguments>`.
+    #[must_use = "look at the status, or at what was said"]
     pub(crate) fn run(&self, arguments: &[&str]) -> Output {
         self.finish(self.prepared(arguments))
     }
@@ -162,10 +162,19 @@ impl TestApp {
     }
 
     /// Runs any program in the project, with the same environment.
+    #[must_use = "look at the status, or at what was said"]
     pub(crate) fn program(&self, program: &str, arguments: &[&str]) -> Output {
         let mut command = self.command(Path::new(program));
         command.args(arguments);
         self.finish(command)
+    }
+
+    /// Returns the command of a program that starts another; its first word is the program.
+    pub(crate) fn wrapper(&self, words: &[&str]) -> Command {
+        let (program, arguments) = words.split_first().unwrap();
+        let mut command = self.command(Path::new(program));
+        command.args(arguments);
+        command
     }
 
     fn command(&self, program: &Path) -> Command {
@@ -184,6 +193,7 @@ impl TestApp {
     }
 
     /// Runs a command to its end.
+    #[must_use = "look at the status, or at what was said"]
     pub(crate) fn finish(&self, mut command: Command) -> Output {
         let output = command
             .output()

@@ -353,6 +353,13 @@ fn a_program_outside_packages_counts_the_libraries_that_the_loader_would_take() 
     let mut other = program.clone();
     other.push(0);
     assert_ne!(make(&other).0.identity, tool.identity, "other bytes");
+    let mut foreign = program.clone();
+    foreign[18] ^= 0xff;
+    assert_eq!(
+        make(&foreign).0.files,
+        [Path::new("/srv/app")],
+        "for another machine"
+    );
     let text = make(b"no library").0;
     assert_eq!(
         text.files,
@@ -423,6 +430,9 @@ fn a_tool_that_the_base_has_may_be_named_though_path_lacks_it() {
         fake.find("sh", "/nowhere").programs,
         [("sh".to_owned(), "/usr/sbin/sh".into())]
     );
+    fake.program("/srv/cat", "");
+    let relative = gather_one(&fake.machine(), "cat", "srv:", &mut Snapshot::none());
+    assert_eq!(relative.faults.len(), 1, "found by a relative directory");
     let faults = gather_one(&fake.machine(), "cat", "/usr/sbin", &mut Snapshot::none()).faults;
     assert_eq!(faults[0].message, "tool `cat` is not on PATH");
 }

@@ -2,6 +2,7 @@
 //! Pure; two records are equal when a switch from one to the other would change nothing.
 
 use serde_json::{Map, Value, json};
+use stagecraft_store::Digest;
 
 use crate::action::SwitchTask;
 use crate::config::{HealthCheck, HealthConfig};
@@ -50,6 +51,15 @@ impl Record {
         services
             .map(|services| services.keys().map(String::as_str).collect())
             .unwrap_or_default()
+    }
+
+    /// Returns each service with the digest of its tree, as far as they are digests.
+    pub(super) fn trees(&self) -> Vec<(&str, Digest)> {
+        let services = self.0.get("services").and_then(Value::as_object);
+        let trees = services.into_iter().flatten();
+        trees
+            .filter_map(|(service, tree)| Some((service.as_str(), tree.as_str()?.parse().ok()?)))
+            .collect()
     }
 
     /// Returns the command that tells what serves about a switch to this release.

@@ -8,6 +8,8 @@ use std::os::unix::fs::symlink;
 use std::path::Path;
 use std::time::Duration;
 
+use stagecraft_store::{Digest, Store};
+
 use super::error::DirectoryError;
 use super::record::{FILE, Record};
 use super::target::{Pointer, Sharing, Target};
@@ -50,21 +52,45 @@ pub(super) fn observe(
         ));
     }
     for (service, wanted) in &task.services {
-        let link = target.release(&current).join(service.as_str());
-        if fs::read_link(&link).ok().as_deref()
-            != Some(Path::new(&link_target(&wanted.digest.hex())))
-        {
-            return Ok(Observed::Differs(format!(
-                "the link of service `{service}` was changed"
-            )));
-        }
-        if let Some(difference) = tree::difference(&target, context.store, wanted)? {
-            return Ok(Observed::Differs(format!(
-                "service `{service}`: {difference}"
-            )));
+        let service = service.as_str();
+        let found = service_difference(&target, context.store, &current, service, &wanted.digest)?;
+        if let Some(difference) = found {
+            return Ok(Observed::Differs(difference));
         }
     }
     Ok(Observed::Holds)
+}
+
+/// Returns in which respect what is live differs from what was deployed, whatever that was; `None` where nothing is.
+pub(super) fn drift(target: &Target, store: &Store) -> Result<Option<String>, DirectoryError> {
+    let Some(current) = target.pointer(Pointer::Current)? else {
+        return Ok(None);
+    };
+    let Some(record) = record(target, &current)? else {
+        return Ok(Some("the live release has no record".to_owned()));
+    };
+    for (service, digest) in record.trees() {
+        if let Some(difference) = service_difference(target, store, &current, service, &digest)? {
+            return Ok(Some(difference));
+        }
+    }
+    Ok(None)
+}
+
+/// Returns how a service's link, or the tree it should lead to, differs from what was made.
+fn service_difference(
+    target: &Target,
+    store: &Store,
+    release: &ReleaseId,
+    service: &str,
+    wanted: &Digest,
+) -> Result<Option<String>, DirectoryError> {
+    let link = target.release(release).join(service);
+    if fs::read_link(&link).ok().as_deref() != Some(Path::new(&link_target(&wanted.hex()))) {
+        return Ok(Some(format!("the link of service `{service}` was changed")));
+    }
+    let difference = tree::difference(target, store, wanted)?;
+    Ok(difference.map(|difference| format!("service `{service}`: {difference}")))
 }
 
 /// Gives a target that already serves what `task` wants the new release's name; tells nobody.

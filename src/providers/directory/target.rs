@@ -111,11 +111,15 @@ impl Target {
 
     /// Makes the directories of the layout.
     pub(crate) fn prepare(&self) -> Result<(), DirectoryError> {
+        let is_new = fs::symlink_metadata(&self.root).is_err();
         for directory in [self.trees(), self.releases()] {
             fs::create_dir_all(&directory)
                 .map_err(|source| self.error("making", &directory, source))?;
         }
-        Ok(())
+        match self.root.parent() {
+            Some(parent) if is_new => self.sync(parent),
+            Some(_) | None => Ok(()),
+        }
     }
 
     /// Returns a path in `parent` that no finished thing has, and that nothing has yet.

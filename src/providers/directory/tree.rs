@@ -25,13 +25,11 @@ pub(super) const TRIPWIRE: i64 = 1;
 pub(super) fn difference(
     target: &Target,
     store: &Store,
-    tree: &Object,
+    tree: &Digest,
 ) -> Result<Option<String>, DirectoryError> {
-    let path = target.tree(&tree.digest);
+    let path = target.tree(tree);
     match fs::symlink_metadata(&path) {
-        Ok(metadata) if metadata.is_dir() => {
-            Check { target, store }.directory(&path, &tree.digest, "")
-        }
+        Ok(metadata) if metadata.is_dir() => Check { target, store }.directory(&path, tree, ""),
         Ok(_) => Ok(Some("its tree is not a directory".to_owned())),
         Err(error) if error.kind() == ErrorKind::NotFound => {
             Ok(Some("its tree is not there".to_owned()))

@@ -144,5 +144,10 @@ fn directory(path: &Path) -> &Path {
 }
 
 fn make_directory(path: &Path) -> io::Result<()> {
-    DirBuilder::new().recursive(true).mode(0o750).create(path)
+    if fs::metadata(path).is_ok_and(|found| found.is_dir()) {
+        return Ok(());
+    }
+    DirBuilder::new().recursive(true).mode(0o750).create(path)?;
+    // Without this a power cut could take the whole directory with the log in it.
+    File::open(directory(path))?.sync_all()
 }

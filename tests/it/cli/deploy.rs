@@ -63,7 +63,7 @@ fn deploy_behaviour_01_phase_order() {
         .iter()
         .map(|operation| operation["phase"].as_str().unwrap())
         .collect();
-    assert_eq!(phases, ["build", "build", "rollout", "rollout", "finalize"]);
+    assert_eq!(phases, ["build", "build", "rollout", "rollout", "rollout"]);
     assert_eq!(app.read("trace"), "activate\ngate\n");
     let reached: Vec<&str> = output
         .stderr

@@ -6,7 +6,7 @@ use crate::support::{Output, TestApp};
 /// Runs the program with a terminal as stdin, stdout and stderr. What `script` itself prints is off.
 fn on_a_terminal(app: &TestApp, arguments: &str) -> Output {
     let command = format!(
-        "stty cols 100 rows 30; {} -C {} --store {} {arguments}",
+        "export TERM=xterm; stty cols 100 rows 30; {} -C {} --store {} {arguments}",
         env!("CARGO_BIN_EXE_stagecraft"),
         app.path("").display(),
         app.store().display()

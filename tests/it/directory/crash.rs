@@ -5,7 +5,10 @@
 )]
 
 use std::fs;
+use std::io::{BufRead, BufReader};
 use std::os::unix::fs::{PermissionsExt, symlink};
+use std::path::Path;
+use std::process::{Command, Stdio};
 
 use stagecraft::config::HealthCheck;
 use stagecraft::evaluate::Cause;
@@ -85,7 +88,7 @@ fn a_release_whose_gate_was_never_evaluated_is_not_gone_back_to() {
         site.deploy(&release(3)),
         End::Failed(Cause::Reverted, _)
     ));
-    assert_eq!(site.current(), link(1));
+    assert_eq!(site.current(), Some(link(1)));
     // The content that was never checked is not taken for converged either.
     site.serve("site", &[("index.html", "two")]);
     site.place(&release(4));
@@ -107,4 +110,98 @@ fn a_half_done_removal_is_finished_by_the_next() {
     assert_eq!((pruned.releases.len(), pruned.trees.len()), (0, 1));
     assert_eq!(site.names("releases"), [release(2)]);
     assert_eq!(site.read("current/site/index.html"), "two");
+}
+
+const ROOT: &str = "STAGECRAFT_TEST_ROOT";
+const FIRST: &str = "STAGECRAFT_TEST_FIRST";
+
+/// Two services that must always serve the same number.
+fn numbered(site: &mut Site, number: u32) {
+    for service in ["site", "extra"] {
+        let text = number.to_string();
+        site.serve(
+            service,
+            &[("number", &text), ("of", service), ("deep/er/file", &text)],
+        );
+    }
+    site.activate_with("cmp deploy/current/site/number deploy/current/extra/number");
+}
+
+fn numbered_release(number: u32) -> String {
+    format!("rel-20250102-0304{:02}{:03}", number / 1000, number % 1000)
+}
+
+/// Not a test of its own: what `a_killed_deploy_leaves_a_target_that_the_next_deploy_completes` starts and kills.
+#[test]
+#[ignore = "started and killed by another test"]
+fn victim() {
+    let Some(root) = std::env::var_os(ROOT) else {
+        return;
+    };
+    let first: u32 = std::env::var(FIRST).unwrap().parse().unwrap();
+    let mut site = Site::at(Path::new(&root));
+    for number in first.. {
+        println!("deploys {number}");
+        numbered(&mut site, number);
+        site.deploy(&numbered_release(number));
+        prune("deploy", &site.project(), &[]).unwrap();
+    }
+}
+
+/// spec: deploy/directory R3, deploy/directory R9
+#[test]
+fn a_killed_deploy_leaves_a_target_that_the_next_deploy_completes() {
+    let mut site = Site::new("0");
+    for round in 0..12 {
+        let first = round * 100;
+        let mut child = Command::new(std::env::current_exe().unwrap())
+            .args([
+                "directory::crash::victim",
+                "--exact",
+                "--ignored",
+                "--nocapture",
+            ])
+            .env(ROOT, &site.root)
+            .env(FIRST, first.to_string())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let lines = BufReader::new(child.stdout.take().unwrap())
+            .lines()
+            .map(Result::unwrap);
+        let started = lines
+            .filter(|line| line.contains("deploys "))
+            .take(2 + round as usize % 3)
+            .count();
+        child.kill().unwrap();
+        child.wait().unwrap();
+        assert!(started >= 2);
+        if site.current().is_some() {
+            let served =
+                ["site", "extra"].map(|service| site.read(&format!("current/{service}/number")));
+            assert_eq!(served[0], served[1], "round {round}");
+            assert_eq!(site.read("current/site/deep/er/file"), served[0]);
+        }
+        numbered(&mut site, first + 99);
+        assert_eq!(
+            site.deploy(&numbered_release(first + 99)),
+            End::Done,
+            "round {round}"
+        );
+        prune("deploy", &site.project(), &[]).unwrap();
+        assert_eq!(site.names("releases"), [numbered_release(first + 99)]);
+        assert_eq!(site.names("trees").len(), 2);
+        assert_eq!(
+            site.names(""),
+            [
+                ".good",
+                ".lock",
+                "activate.log",
+                "current",
+                "releases",
+                "trees"
+            ]
+        );
+    }
 }

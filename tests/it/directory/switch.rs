@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
 use stagecraft::evaluate::Cause;
-use stagecraft::providers::directory::live;
+use stagecraft::providers::directory::{self, live};
 
 use super::{End, Site, link, release};
 
@@ -29,7 +29,7 @@ fn the_first_deploy_makes_links_and_tells() {
     site.activate_with(&format!("{TELL}; echo reloaded; echo trouble >&2"));
     let tree = site.services.values().next().unwrap().digest.hex();
     assert_eq!(site.deploy(&release(1)), End::Done);
-    assert_eq!(site.current(), link(1));
+    assert_eq!(site.current(), Some(link(1)));
     let service = site.path("current/site");
     assert_eq!(
         fs::read_link(service).unwrap(),
@@ -61,7 +61,7 @@ fn an_equal_deploy_converges_and_tells_nobody() {
     site.activate_with(TELL);
     assert_eq!(site.deploy(&release(1)), End::Done);
     assert_eq!(site.deploy(&release(2)), End::Converged);
-    assert_eq!(site.current(), link(2));
+    assert_eq!(site.current(), Some(link(2)));
     assert_eq!(site.read("current/site/index.html"), "one");
     assert_eq!(site.names("releases"), [release(1), release(2)]);
     assert_eq!(told(&site).len(), 1);
@@ -77,14 +77,14 @@ fn every_difference_makes_a_switch() {
     type Edit = fn(&mut Site);
     let edits: [(&str, Edit); 6] = [
         ("tree", |site| {
-            _ = site.serve("site", &[("index.html", "two")])
+            _ = site.serve("site", &[("index.html", "two")]);
         }),
         ("service added", |site| {
-            _ = site.serve("other", &[("x", "y")])
+            _ = site.serve("other", &[("x", "y")]);
         }),
         ("service removed", |site| _ = site.services.pop_first()),
         ("activate", |site| {
-            site.activate.as_mut().unwrap().push("more".to_owned())
+            site.activate.as_mut().unwrap().push("more".to_owned());
         }),
         ("activate removed", |site| site.activate = None),
         ("link", |site| {
@@ -122,7 +122,7 @@ fn a_failing_activate_goes_back_and_tells_again() {
         site.deploy(&release(2)),
         End::Failed(Cause::Reverted, expected)
     );
-    assert_eq!(site.current(), link(1));
+    assert_eq!(site.current(), Some(link(1)));
     assert_eq!(site.read("current/site/index.html"), "one");
     let words = ["1000 now one", "2000 now two", "1000 now one"]
         .map(|end| format!("rel-20250102-03040{end}"));
@@ -144,7 +144,7 @@ fn a_first_deploy_that_fails_leaves_nothing_live() {
     assert_eq!(site.current(), None);
     site.activate_with("true");
     assert_eq!(site.deploy(&release(2)), End::Done);
-    assert_eq!(site.current(), link(2));
+    assert_eq!(site.current(), Some(link(2)));
 }
 
 /// spec: deploy/directory R5
@@ -178,7 +178,7 @@ fn a_way_back_that_fails_is_said() {
         site.deploy(&release(2)),
         End::Failed(Cause::NotReverted, expected.to_owned())
     );
-    assert_eq!(site.current(), link(1));
+    assert_eq!(site.current(), Some(link(1)));
     // What serves was not told, so an equal deploy must not converge.
     site.serve("site", &[("index.html", "one")]);
     fs::remove_file(site.project().join("broken")).unwrap();
@@ -202,7 +202,7 @@ fn a_release_that_is_no_longer_whole_is_not_gone_back_to() {
         site.deploy(&release(2)),
         End::Failed(Cause::NotReverted, expected)
     );
-    assert_eq!(site.current(), link(2));
+    assert_eq!(site.current(), Some(link(2)));
 }
 
 /// spec: deploy/directory R8
@@ -218,7 +218,7 @@ fn without_a_gate_the_switch_is_what_reverts_go_back_to() {
         site.deploy(&release(3)),
         End::Failed(Cause::Reverted, _)
     ));
-    assert_eq!(site.current(), link(2));
+    assert_eq!(site.current(), Some(link(2)));
 }
 
 /// spec: deploy/directory R4
@@ -255,7 +255,7 @@ fn a_cancelled_activate_is_stopped_and_the_target_goes_back() {
         site.deploy(&release(2))
     });
     assert_eq!(end, End::Cancelled);
-    assert_eq!(site.current(), link(1));
+    assert_eq!(site.current(), Some(link(1)));
     let process = fs::read_to_string(site.project().join("pid")).unwrap();
     let stat = fs::read_to_string(format!("/proc/{}/stat", process.trim())).unwrap_or_default();
     assert!(
@@ -311,4 +311,23 @@ fn a_reader_never_meets_anything_but_a_whole_release() {
     });
     assert!(reads > 0);
     assert_eq!(site.read("current/site/index.html"), "30");
+}
+
+/// spec: deploy/directory R15
+#[test]
+fn drift_is_said_and_left_alone() {
+    let site = Site::new("one");
+    let drift = || directory::drift("deploy", &site.project(), &site.store).unwrap();
+    assert_eq!(drift(), None);
+    assert_eq!(site.deploy(&release(1)), End::Done);
+    assert_eq!(drift(), None);
+    let page = site.path("current/site/index.html");
+    fs::remove_file(&page).unwrap();
+    fs::write(&page, "two").unwrap();
+    assert_eq!(drift().unwrap(), "service `site`: `index.html` was changed");
+    assert_eq!(fs::read_to_string(&page).unwrap(), "two");
+    fs::remove_file(site.path("current/site")).unwrap();
+    assert_eq!(drift().unwrap(), "the link of service `site` was changed");
+    fs::remove_file(site.path("current/.stagecraft")).unwrap();
+    assert_eq!(drift().unwrap(), "the live release has no record");
 }

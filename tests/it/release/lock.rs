@@ -1,8 +1,13 @@
 //! `spec/release/lock.md`.
+#![expect(clippy::unwrap_used, reason = "a test fails by a panic")]
+#![expect(
+    clippy::disallowed_methods,
+    reason = "effects: processes beside the lock"
+)]
 
-use std::os::unix::process::ExitStatusExt;
-use std::path::Path;
-use std::process::{Child, Stdio};
+use std::ffi::OsStr;
+use std::io::Read;
+use std::process::{Child, Command, Stdio};
 
 use stagecraft::name::EnvironmentName;
 use stagecraft::release::{EnvironmentLock, Holder};
@@ -41,23 +46,26 @@ fn the_second_is_told_who_holds_the_lock() {
     EnvironmentLock::take(&state, &prod, &holder("rollback")).unwrap();
 }
 
-/// Starts a process that takes the same lock and then waits to be killed.
-#[expect(
-    clippy::disallowed_methods,
-    reason = "effects: a process that holds a lock"
-)]
-fn holding(path: &Path) -> Child {
-    let child = std::process::Command::new("flock")
-        .args([
-            "--no-fork".as_ref(),
-            path.as_os_str(),
-            "sh".as_ref(),
-            "-c".as_ref(),
-            "echo held; exec sleep 600".as_ref(),
-        ])
-        .stdout(Stdio::piped())
-        .spawn();
-    child.unwrap()
+/// A process that is killed at the end of the test, however it ends.
+struct Bystander(Child);
+
+impl Bystander {
+    fn start(argv: &[&OsStr]) -> Self {
+        let mut command = Command::new(argv[0]);
+        command
+            .args(&argv[1..])
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null());
+        Self(command.spawn().unwrap())
+    }
+}
+
+impl Drop for Bystander {
+    fn drop(&mut self) {
+        self.0.kill().ok();
+        self.0.wait().ok();
+    }
 }
 
 /// spec: release/lock R1
@@ -66,30 +74,36 @@ fn the_lock_ends_with_the_process_and_is_not_inherited() {
     let directory = TempDir::new().unwrap();
     let prod = environment("prod");
     let path = directory.path().join("locks/prod.lock");
-    let held = EnvironmentLock::take(directory.path(), &prod, &holder("deploy")).unwrap();
+    let take = || EnvironmentLock::take(directory.path(), &prod, &holder("deploy"));
+    let held = take().unwrap();
     // A program started while the lock is held must not keep it.
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "effects: a process beside the lock"
-    )]
-    let mut bystander = std::process::Command::new("sleep")
-        .arg("600")
-        .spawn()
-        .unwrap();
+    let _bystander = Bystander::start(&["sleep".as_ref(), "600".as_ref()]);
     drop(held);
-    drop(EnvironmentLock::take(directory.path(), &prod, &holder("deploy")).unwrap());
+    drop(take().unwrap());
 
-    let mut other = holding(&path);
+    let script = "echo held; exec sleep 600";
+    let argv = [
+        "flock".as_ref(),
+        "--no-fork".as_ref(),
+        path.as_os_str(),
+        "sh".as_ref(),
+        "-c".as_ref(),
+        script.as_ref(),
+    ];
+    let mut other = Bystander::start(&argv);
     let mut word = [0; 5];
-    std::io::Read::read_exact(other.stdout.as_mut().unwrap(), &mut word).unwrap();
-    let error = EnvironmentLock::take(directory.path(), &prod, &holder("deploy")).unwrap_err();
+    other
+        .0
+        .stdout
+        .as_mut()
+        .unwrap()
+        .read_exact(&mut word)
+        .unwrap();
+    let error = take().unwrap_err();
     assert_eq!(
         error.to_string(),
         "environment `prod` is locked by another process"
     );
-    other.kill().unwrap();
-    assert_eq!(other.wait().unwrap().signal(), Some(9));
-    EnvironmentLock::take(directory.path(), &prod, &holder("deploy")).unwrap();
-    bystander.kill().unwrap();
-    bystander.wait().unwrap();
+    drop(other);
+    take().unwrap();
 }

@@ -1,4 +1,5 @@
 //! `spec/release/log.md` R1 to R8: the file.
+#![expect(clippy::unwrap_used, reason = "a test fails by a panic")]
 #![expect(
     clippy::disallowed_methods,
     reason = "effects: reads and writes state files"
