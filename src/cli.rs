@@ -10,6 +10,7 @@ mod exit;
 mod graph;
 mod init;
 mod interrupt;
+mod page;
 mod phases;
 mod plan;
 mod progress;

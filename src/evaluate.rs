@@ -2,10 +2,12 @@
 //! Owns the trait `Executor`; starts no process itself and knows no provider.
 
 pub mod cancel;
+mod commit;
 pub mod event;
 pub mod explain;
 mod flight;
 pub mod lookup;
+mod outcome;
 mod perform;
 pub mod predict;
 mod run;

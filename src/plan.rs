@@ -171,10 +171,8 @@ impl Plan {
             DiGraph::with_capacity(drafts.len(), drafts.len() * 2);
         let mut by_id = BTreeMap::new();
         let mut drafts: Vec<Option<Draft>> = drafts.into_iter().map(Some).collect();
-        for draft in order {
-            let draft = drafts[draft]
-                .take()
-                .expect("the order names each draft once");
+        let in_order = order.into_iter().filter_map(|at| drafts[at].take());
+        for draft in in_order {
             let position = |id: &OperationId| -> Index { by_id[id] };
             let outputs: Vec<Index> = draft.takes.iter().map(position).collect();
             let waits: Vec<Index> = draft.after.iter().map(position).collect();

@@ -243,14 +243,10 @@ fn source(node: &Node) -> String {
     match node {
         Node::File {
             object,
-            executable: false,
-        } => object.digest.to_string(),
-        Node::File {
-            object,
             executable: true,
         } => format!("{} executable", object.digest),
+        Node::File { object, .. } | Node::Directory { object } => object.digest.to_string(),
         Node::Symlink { target } => format!("-> {target}"),
-        Node::Directory { object } => object.digest.to_string(),
     }
 }
 

@@ -268,6 +268,6 @@ fn encode_switch(encoder: &mut Encoder, switch: &SwitchTask<'_>) {
         });
     });
     encoder.option(switch.health, |encoder, health| {
-        encode_health(encoder, health)
+        encode_health(encoder, health);
     });
 }

@@ -52,7 +52,7 @@ pub(super) fn run(context: &mut Context, args: &Args) -> Result<Exit, CliError> 
     let project = context.project()?;
     let version = args.version.as_deref();
     let mut target = target(context, &project, &args.selection, version, Goal::Artifacts)?;
-    target.services = context.services(&project.config, &args.services)?;
+    target.services = Context::services(&project.config, &args.services)?;
     target.arguments = arguments(&target, &args.arguments)?;
     if context.is_dry_run() {
         return dry_run(context, &project, &target, args, format);

@@ -25,6 +25,7 @@ const CONFIG: &str = "stagecraft.yml";
 
 /// The flags of every command.
 #[derive(Debug, clap::Args)]
+#[expect(clippy::doc_markdown, reason = "these comments are the help text")]
 #[command(next_help_heading = "Global options")]
 pub(super) struct Globals {
     /// Read the configuration from PATH [variable: STAGECRAFT_CONFIG; default: stagecraft.yml, found upwards]
@@ -309,7 +310,7 @@ impl Context {
     }
 
     /// Returns the path of the release log of a project.
-    pub(super) fn state_path(&self, root: &Path) -> PathBuf {
+    pub(super) fn state_path(root: &Path) -> PathBuf {
         let variable = std::env::var_os("STAGECRAFT_STATE_FILE");
         ReleaseLog::locate(None, variable, root)
     }
@@ -350,7 +351,6 @@ impl Context {
 
     /// Returns the names in a `--services` list that the configuration has, in its order.
     pub(super) fn services(
-        &self,
         config: &Config,
         given: &[String],
     ) -> Result<Option<Vec<ServiceName>>, CliError> {

@@ -22,6 +22,7 @@ use crate::plan::operation::Phase;
 use crate::plan::show::{Prediction, View};
 use crate::plan::{Goal, Plan, Target};
 use crate::providers::git;
+use crate::release::id::ReleaseId;
 use crate::release::lock::{EnvironmentLock, Holder};
 use crate::release::log::{NewRelease, ReleaseLog};
 use crate::release::manifest::{Manifest, ManifestOperation, Sealed, seal};
@@ -62,7 +63,7 @@ pub(super) fn run(context: &mut Context, args: &Args) -> Result<Exit, CliError> 
         target.version.clone_from(commit);
     }
     let interrupt = Interrupt::watch()?;
-    let log = ReleaseLog::at(context.state_path(&project.root));
+    let log = ReleaseLog::at(Context::state_path(&project.root));
     let _lock = lock(context, &log, &environment, "deploy")?;
     log.settle(environment.as_str(), SystemTime::now())?;
     let store = context.store()?;
@@ -73,18 +74,15 @@ pub(super) fn run(context: &mut Context, args: &Args) -> Result<Exit, CliError> 
     for warning in &warnings {
         context.ui().warn(&warning.to_string());
     }
-    let actor = actor(context);
     let new = NewRelease {
         environment: environment.as_str(),
         version: &target.version,
         commit_sha: commit.as_deref().unwrap_or_default(),
-        actor: &actor,
+        actor: &actor(context),
         reason: args.reason.as_deref(),
         rollback_of: None,
     };
-    let created = log.create(&new, SystemTime::now());
-    let created = created.map_err(|source| CliError::Creating { what: "", source })?;
-    let release = created.id;
+    let release = create(&log, &new)?;
     let journey = Journey {
         run: &run,
         ui: context.ui(),
@@ -101,13 +99,29 @@ pub(super) fn run(context: &mut Context, args: &Args) -> Result<Exit, CliError> 
         environment: &environment,
     };
     let arrival = journey.go(plan, Evaluation::default(), &mut course);
+    leave(context, &run, &arrival);
+    finish(context, &journey, &arrival, &args.flags, format)
+}
+
+/// The release is what was asked for; what it leaves in the checkout is a convenience.
+fn leave(context: &Context, run: &Run<'_>, arrival: &Arrival) {
     let nothing = Goal::Operations(Vec::new());
-    let left = workspace::leave(&run, &nothing, &arrival.plan, &arrival.evaluation);
-    if let Err(error) = left {
-        // The release is what was asked for; what it leaves in the checkout is a convenience.
+    if let Err(error) = workspace::leave(run, &nothing, &arrival.plan, &arrival.evaluation) {
         context.ui().warn(&error.text());
     }
-    finish(context, &journey, &arrival, &args.flags, format)
+}
+
+/// Adds a release to the log and returns its id.
+pub(super) fn create(log: &ReleaseLog, new: &NewRelease<'_>) -> Result<ReleaseId, CliError> {
+    let what = if new.rollback_of.is_some() {
+        "rollback "
+    } else {
+        ""
+    };
+    match log.create(new, SystemTime::now()) {
+        Ok(release) => Ok(release.id),
+        Err(source) => Err(CliError::Creating { what, source }),
+    }
 }
 
 /// Takes the environment's lock for this process.

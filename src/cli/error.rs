@@ -157,14 +157,16 @@ impl CliError {
             Self::EnvironmentRequired { known } | Self::InvalidEnvironment { known, .. } => {
                 vec![listing("environments", known)]
             }
-            Self::UnknownService { known, .. } => vec![listing("services", known)],
+            Self::UnknownService { known, .. }
+            | Self::Plan(PlanError::UnknownService { known, .. }) => {
+                vec![listing("services", known)]
+            }
             Self::UnknownRole { known, .. } => vec![listing("roles", known)],
             Self::Planning { source, .. } => source.hints(),
             Self::Lock(LockError::Held { .. }) => {
                 vec!["wait for it to end, or stop that process; the lock ends with it".to_owned()]
             }
             Self::Rollback(error) => rollback_hints(error),
-            Self::Plan(PlanError::UnknownService { known, .. }) => vec![listing("services", known)],
             Self::Plan(PlanError::UnknownOperation { name, known }) => {
                 near(name, "operations", known)
             }
@@ -208,8 +210,9 @@ impl CliError {
             Self::Manifest(_) | Self::MissingBytes { .. } | Self::ForeignEntry { .. } => {
                 Exit::Damaged
             }
-            Self::Log(error) | Self::Creating { source: error, .. } => of_log(error),
-            Self::Rollback(RollbackError::Log(error)) => of_log(error),
+            Self::Log(error)
+            | Self::Creating { source: error, .. }
+            | Self::Rollback(RollbackError::Log(error)) => of_log(error),
             Self::Lock(LockError::Held { .. }) => Exit::Locked,
             Self::Sandbox(_) => Exit::Build,
             Self::Phase { exit, .. } => *exit,
@@ -218,8 +221,8 @@ impl CliError {
             | Self::Signals(_)
             | Self::Output(_)
             | Self::WorkingDirectory(_)
+            | Self::Directory(_)
             | Self::File { .. } => Exit::Internal,
-            Self::Directory(_) => Exit::Internal,
             Self::ConfigNotFound(_)
             | Self::ReadConfig { .. }
             | Self::Config(_)

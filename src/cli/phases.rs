@@ -105,6 +105,11 @@ impl Journey<'_> {
                 message: error.to_string(),
                 exit,
             });
+        } else if let Err(error) = self.tidy(&arrival.plan) {
+            self.ui.warn(&format!(
+                "older releases were not tidied up: {}",
+                error.text()
+            ));
         }
         arrival
     }
@@ -194,7 +199,6 @@ impl Journey<'_> {
             &Root { references, reason },
         )?;
         arrival.manifest = Some(digest);
-        self.tidy(&arrival.plan)?;
         Ok(digest)
     }
 
@@ -207,25 +211,25 @@ impl Journey<'_> {
         .expect("validated names make a root name")
     }
 
-    /// Keeps this release and the newest fully deployed ones; roots and links of older ones go.
+    /// Keeps the newest fully deployed releases; roots and links of older ones go. Roots of releases that this log
+    /// does not know belong to another checkout of the project and stay.
     fn tidy(&self, plan: &Plan) -> Result<(), CliError> {
-        let good = self.log.list(self.environment.as_str())?;
-        let good = good
-            .into_iter()
-            .filter(Release::is_fully_deployed)
-            .take(directory::KEPT - 1);
-        let mut kept: Vec<ReleaseId> = good.map(|release| release.id).collect();
-        kept.push(self.release.clone());
-        let prefix = format!(
-            "release/{}/{}/",
-            self.run.project.config.project, self.environment
-        );
-        for (name, _) in self.run.store.roots()? {
-            let id = name.as_str().strip_prefix(&prefix);
-            if id.is_some_and(|id| kept.iter().all(|kept| kept.as_str() != id)) {
-                self.run.store.remove_root(&name)?;
-            }
+        let (kept, old): (Vec<Release>, Vec<Release>) = {
+            let mut good = 0;
+            self.log
+                .list(self.environment.as_str())?
+                .into_iter()
+                .partition(|release| {
+                    good += usize::from(release.is_fully_deployed());
+                    release.is_fully_deployed() && good <= directory::KEPT
+                })
+        };
+        for release in old {
+            self.run
+                .store
+                .remove_root(&self.root(release.id.as_str()))?;
         }
+        let kept: Vec<ReleaseId> = kept.into_iter().map(|release| release.id).collect();
         for path in targets(plan) {
             directory::prune(path, &self.run.project.root, &kept)?;
         }

@@ -6,6 +6,7 @@ use stagecraft_store::Store;
 use super::context::{Context, Format};
 use super::error::CliError;
 use super::exit::Exit;
+use super::page::Page;
 use crate::release::diff::Difference;
 use crate::release::log::{Release, ReleaseLog, Run, RunOutcome};
 use crate::release::manifest::Manifest;
@@ -38,7 +39,7 @@ enum Command {
 
 pub(super) fn run(context: &mut Context, args: &Args) -> Result<Exit, CliError> {
     let format = context.format()?;
-    let log = ReleaseLog::at(context.state_path(&context.state_root()?));
+    let log = ReleaseLog::at(Context::state_path(&context.state_root()?));
     match &args.command {
         Command::List {} => list(context, &log, format),
         Command::Show { id } => show(context, &log, id, format),
@@ -107,7 +108,7 @@ fn table(releases: &[Release], statuses: &[String], by_environment: bool) -> Str
             .unwrap_or(0)
     };
     let widths: Vec<usize> = (0..5).map(width).collect();
-    let mut out = String::new();
+    let mut out = Page::default();
     for row in &rows {
         let cells: Vec<String> = row
             .iter()
@@ -116,10 +117,9 @@ fn table(releases: &[Release], statuses: &[String], by_environment: bool) -> Str
             .filter(|(column, _)| by_environment || *column != 1)
             .map(|(_, (cell, width))| format!("{cell:<width$}"))
             .collect();
-        out.push_str(cells.join("  ").trim_end());
-        out.push('\n');
+        out.line(format_args!("{}", cells.join("  ").trim_end()));
     }
-    out
+    out.into_text()
 }
 
 const LOST: &str = "bytes lost";
@@ -188,9 +188,11 @@ fn show(context: &Context, log: &ReleaseLog, id: &str, format: Format) -> Result
     }
     let mut out = text(&release, manifest.as_ref());
     if status == LOST {
-        out.push_str("\nBytes lost: a rollback to this release is not possible\n");
+        out.line(format_args!(
+            "\nBytes lost: a rollback to this release is not possible"
+        ));
     }
-    context.ui().data(&out)?;
+    context.ui().data(&out.into_text())?;
     Ok(Exit::Done)
 }
 
@@ -228,7 +230,7 @@ fn content(manifest: &Manifest) -> Value {
     json!({ "plan": manifest.plan.to_string(), "config": config, "operations": operations })
 }
 
-fn text(release: &Release, manifest: Option<&Manifest>) -> String {
+fn text(release: &Release, manifest: Option<&Manifest>) -> Page {
     let or_none = |text: &str| {
         if text.is_empty() {
             "N/A".to_owned()
@@ -241,68 +243,72 @@ fn text(release: &Release, manifest: Option<&Manifest>) -> String {
         .as_ref()
         .map(ToString::to_string)
         .unwrap_or_default();
-    let mut out = format!(
-        "Release ID: {}\nEnvironment: {}\nVersion: {}\nCommit SHA: {}\nTimestamp: {}\nPrevious Release: {}\n",
+    let mut out = Page::default();
+    out.line(format_args!(
+        "Release ID: {}\nEnvironment: {}\nVersion: {}\nCommit SHA: {}\nTimestamp: {}\nPrevious Release: {}",
         release.id,
         release.environment,
         release.version,
         or_none(&release.commit_sha),
         release.timestamp.date_and_time(),
         or_none(&previous),
-    );
-    out.push_str("\nPhases:\n");
+    ));
+    out.line(format_args!("\nPhases:"));
     for (phase, status) in release.phases.iter() {
         let reason = release
             .phase_reasons
             .get(&phase)
             .map(|reason| format!(" ({reason})"));
-        out.push_str(&format!(
-            "  {phase}: {}{}\n",
+        out.line(format_args!(
+            "  {phase}: {}{}",
             status.as_str(),
             reason.unwrap_or_default()
         ));
     }
-    out.push_str(&run_text(release));
+    run_lines(release, &mut out);
     let Some(manifest) = manifest else { return out };
-    out.push_str(&format!(
-        "\nManifest: {}\nPlan: {}\n",
+    out.line(format_args!(
+        "\nManifest: {}\nPlan: {}",
         manifest.digest(),
         manifest.plan
     ));
-    out.push_str("\nConfiguration:\n");
+    out.line(format_args!("\nConfiguration:"));
     for file in &manifest.config {
-        out.push_str(&format!("  {} {}\n", file.path, file.blob.digest));
+        out.line(format_args!("  {} {}", file.path, file.blob.digest));
     }
-    out.push_str("\nOperations:\n");
+    out.line(format_args!("\nOperations:"));
     for operation in &manifest.operations {
-        out.push_str(&format!("  {} ({})\n", operation.id, operation.kind));
+        out.line(format_args!("  {} ({})", operation.id, operation.kind));
         if let Some(key) = operation.action_key {
-            out.push_str(&format!("     key    {key}\n"));
+            out.line(format_args!("     key    {key}"));
         }
         if let Some(output) = operation.output {
-            out.push_str(&format!("     output {}\n", output.digest));
+            out.line(format_args!("     output {}", output.digest));
         }
     }
     out
 }
 
 /// Who started the run of a release, why, and how it ended.
-fn run_text(release: &Release) -> String {
-    let Some(run) = &release.run else {
-        return String::new();
-    };
-    let rollback_of = run.rollback_of.as_ref().map(ToString::to_string);
-    let outcome = run.outcome.map(|outcome| outcome.as_str().to_owned());
+fn run_lines(release: &Release, out: &mut Page) {
+    let Some(run) = &release.run else { return };
+    out.line(format_args!("\nRun:\n  actor: {}", run.actor));
     let rows = [
-        ("actor", Some(run.actor.clone())),
         ("reason", run.reason.clone()),
-        ("rollback of", rollback_of),
-        ("outcome", outcome),
+        (
+            "rollback of",
+            run.rollback_of.as_ref().map(ToString::to_string),
+        ),
+        (
+            "outcome",
+            run.outcome.map(|outcome| outcome.as_str().to_owned()),
+        ),
     ];
-    let lines = rows
-        .into_iter()
-        .filter_map(|(name, value)| Some(format!("  {name}: {}\n", value?)));
-    format!("\nRun:\n{}", lines.collect::<String>())
+    for (name, value) in rows {
+        if let Some(value) = value {
+            out.line(format_args!("  {name}: {value}"));
+        }
+    }
 }
 
 fn diff(

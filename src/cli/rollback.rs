@@ -11,7 +11,7 @@ use stagecraft_store::Store;
 use super::apply::prepare;
 use super::build::Flags;
 use super::context::{Context, Format};
-use super::deploy::{actor, finish, lock, phases};
+use super::deploy::{actor, create, finish, lock, phases};
 use super::error::CliError;
 use super::exit::Exit;
 use super::interrupt::Interrupt;
@@ -21,7 +21,7 @@ use crate::plan::operation::{Class, Operation, Work};
 use crate::plan::show::{Cache, Prediction};
 use crate::plan::{Edge, Plan};
 use crate::release::log::{NewRelease, Release, ReleaseLog};
-use crate::release::manifest::{Manifest, ManifestOperation, Sealed};
+use crate::release::manifest::{Effect, Manifest, ManifestOperation, Sealed};
 use crate::release::rollback::RollbackTarget;
 
 /// Make an older release live again, with the same bytes
@@ -54,7 +54,7 @@ pub(super) fn run(context: &mut Context, args: &Args) -> Result<Exit, CliError> 
         args.to_release.as_deref(),
         args.to_version.as_deref(),
     )?;
-    let log = ReleaseLog::at(context.state_path(&project.root));
+    let log = ReleaseLog::at(Context::state_path(&project.root));
     if context.is_dry_run() {
         let target = wanted.select(&log, environment.as_str())?;
         let store = context.existing_store()?;
@@ -76,21 +76,15 @@ pub(super) fn run(context: &mut Context, args: &Args) -> Result<Exit, CliError> 
     let manifest = manifest(&store, &target)?;
     let plan = recorded(&manifest, &target)?;
     let run = prepare(context, &project, &store, &interrupt, &args.flags)?;
-    let actor = actor(context);
     let new = NewRelease {
         environment: environment.as_str(),
         version: &target.version,
         commit_sha: &target.commit_sha,
-        actor: &actor,
+        actor: &actor(context),
         reason: args.reason.as_deref(),
         rollback_of: Some(&target.id),
     };
-    let created = log.create(&new, SystemTime::now());
-    let created = created.map_err(|source| CliError::Creating {
-        what: "rollback ",
-        source,
-    })?;
-    let release = created.id;
+    let release = create(&log, &new)?;
     let journey = Journey {
         run: &run,
         ui: context.ui(),
@@ -178,7 +172,7 @@ fn recorded_operation(
         work: recorded
             .effect
             .as_ref()
-            .map_or(Work::Recorded, |effect| effect.work()),
+            .map_or(Work::Recorded, Effect::work),
         op_hash: recorded.op_hash,
     };
     (operation, needs)

@@ -41,7 +41,7 @@ enum Target {
 pub(super) fn run(context: &mut Context, args: &Args) -> Result<Exit, CliError> {
     let format = context.format()?;
     let project = context.project()?;
-    let log = ReleaseLog::at(context.state_path(&project.root));
+    let log = ReleaseLog::at(Context::state_path(&project.root));
     let asked = context.optional_environment(&project.config)?;
     let mut lines = Vec::new();
     for name in project.config.environments.keys() {
@@ -94,7 +94,7 @@ fn line(project: &Project, log: &ReleaseLog, name: &EnvironmentName) -> Result<L
 }
 
 fn text(line: &Line) -> String {
-    let live = match &line.live {
+    let serving = match &line.live {
         Some(release) => format!("{} (version {})", release.id, release.version),
         None => "nothing deployed".to_owned(),
     };
@@ -111,7 +111,7 @@ fn text(line: &Line) -> String {
         Some(release) => format!("; the latest, {}, is {}", release.id, release.overall()),
         None => String::new(),
     };
-    format!("{}: {live}{target}{latest}\n", line.environment)
+    format!("{}: {serving}{target}{latest}\n", line.environment)
 }
 
 fn entry(line: &Line) -> Value {

@@ -7,11 +7,12 @@
 use std::time::SystemTime;
 
 use serde_json::{Value, json};
-use stagecraft_store::{Amount, Digest, Directory, GcPolicy, Node, Reference, Store};
+use stagecraft_store::{Amount, Digest, Directory, GcPolicy, Node, Reference, Store, VerifyReport};
 
 use super::context::{Context, Format};
 use super::error::CliError;
 use super::exit::Exit;
+use super::page::Page;
 use super::transfer;
 use crate::config::StoreConfig;
 
@@ -96,34 +97,7 @@ fn verify(context: &Context, repair: bool, format: Format) -> Result<Exit, CliEr
             "trees": report.trees,
             "damage": damage,
         }))?,
-        Format::Text => {
-            let mut out = String::new();
-            for damage in &report.damage {
-                let state = if damage.repaired {
-                    "repaired"
-                } else {
-                    "damaged"
-                };
-                out.push_str(&format!(
-                    "{state}: {}: {}\n",
-                    damage.path,
-                    damage.kind.meaning()
-                ));
-            }
-            out.push_str(&format!(
-                "{} objects ({}), {} records, {} trees: {}\n",
-                report.objects,
-                size(report.bytes),
-                report.records,
-                report.trees,
-                if report.damage.is_empty() {
-                    "clean".to_owned()
-                } else {
-                    format!("{} damaged", damage.len())
-                },
-            ));
-            context.ui().data(&out)?;
-        }
+        Format::Text => context.ui().data(&verified(&report))?,
     }
     if report.damage.iter().all(|damage| damage.repaired) {
         return Ok(Exit::Done);
@@ -134,6 +108,34 @@ fn verify(context: &Context, repair: bool, format: Format) -> Result<Exit, CliEr
             .say("run `stagecraft store verify --repair` to forget what is damaged");
     }
     Ok(Exit::Damaged)
+}
+
+fn verified(report: &VerifyReport) -> String {
+    let mut out = Page::default();
+    for damage in &report.damage {
+        let state = if damage.repaired {
+            "repaired"
+        } else {
+            "damaged"
+        };
+        out.line(format_args!(
+            "{state}: {}: {}",
+            damage.path,
+            damage.kind.meaning()
+        ));
+    }
+    let summary = match report.damage.len() {
+        0 => "clean".to_owned(),
+        count => format!("{count} damaged"),
+    };
+    out.line(format_args!(
+        "{} objects ({}), {} records, {} trees: {summary}",
+        report.objects,
+        size(report.bytes),
+        report.records,
+        report.trees,
+    ));
+    out.into_text()
 }
 
 fn show(context: &Context, given: &str, format: Format) -> Result<Exit, CliError> {
@@ -154,9 +156,9 @@ fn show(context: &Context, given: &str, format: Format) -> Result<Exit, CliError
     match (directory, format) {
         (Some(directory), Format::Json) => context.ui().json(&tree_json(&store, &directory)?)?,
         (Some(directory), Format::Text) => {
-            let mut out = String::new();
+            let mut out = Page::default();
             tree_text(&store, &directory, "", &mut out)?;
-            context.ui().data(&out)?;
+            context.ui().data(&out.into_text())?;
         }
         (None, Format::Json) => context.ui().json(&json!({
             "digest": digest.to_string(),
@@ -172,22 +174,22 @@ fn tree_text(
     store: &Store,
     directory: &Directory,
     base: &str,
-    out: &mut String,
+    out: &mut Page,
 ) -> Result<(), CliError> {
     for (name, node) in directory.iter() {
         let path = format!("{base}{}", name.as_str());
         match node {
             Node::File { object, executable } => {
                 let mode = if *executable { "x" } else { "-" };
-                out.push_str(&format!(
-                    "{mode} {} {path} ({})\n",
+                out.line(format_args!(
+                    "{mode} {} {path} ({})",
                     object.digest,
                     size(object.size)
                 ));
             }
-            Node::Symlink { target } => out.push_str(&format!("l {path} -> {target}\n")),
+            Node::Symlink { target } => out.line(format_args!("l {path} -> {target}")),
             Node::Directory { object } => {
-                out.push_str(&format!("d {} {path}/\n", object.digest));
+                out.line(format_args!("d {} {path}/", object.digest));
                 if let Some(below) = store.directory(&object.digest)? {
                     tree_text(store, &below, &format!("{path}/"), out)?;
                 }
@@ -242,15 +244,15 @@ fn du(context: &Context, format: Format) -> Result<Exit, CliError> {
             context.ui().json(&document.into())?;
         }
         Format::Text => {
-            let mut out = String::new();
+            let mut out = Page::default();
             for (name, amount) in rows {
-                out.push_str(&format!(
-                    "{name:<12} {:>9} {:>10}\n",
+                out.line(format_args!(
+                    "{name:<12} {:>9} {:>10}",
                     amount.count,
                     size(amount.bytes)
                 ));
             }
-            context.ui().data(&out)?;
+            context.ui().data(&out.into_text())?;
         }
     }
     Ok(Exit::Done)
@@ -267,6 +269,7 @@ fn policy(context: &Context) -> Result<GcPolicy, CliError> {
         max_size: config.max_size,
         max_age: config.max_age,
         min_free_percent: config.min_free_percent,
+        grace: GcPolicy::GRACE,
     })
 }
 

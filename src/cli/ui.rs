@@ -23,16 +23,20 @@ pub(super) enum Color {
 /// The two streams.
 #[derive(Debug, Clone)]
 pub(super) struct Ui {
-    colour: bool,
+    coloured: bool,
     terminal: bool,
     verbose: u8,
 }
 
+#[expect(
+    clippy::unused_self,
+    reason = "only who was given the streams may print"
+)]
 impl Ui {
     /// Returns the streams of this process.
     pub(super) fn new(color: Color, verbose: u8) -> Self {
         let terminal = std::io::stderr().is_terminal();
-        let colour = match color {
+        let coloured = match color {
             Color::Always => true,
             Color::Never => false,
             Color::Auto => {
@@ -42,7 +46,7 @@ impl Ui {
             }
         };
         Self {
-            colour,
+            coloured,
             terminal,
             verbose,
         }
@@ -104,7 +108,7 @@ impl Ui {
 
     /// Returns `text` in an SGR colour, or plain.
     pub(super) fn paint(&self, code: &str, text: &str) -> String {
-        if self.colour {
+        if self.coloured {
             format!("\u{1b}[{code}m{text}\u{1b}[0m")
         } else {
             text.to_owned()

@@ -8,6 +8,7 @@ use stagecraft_store::HistoryKey;
 use super::context::{Context, Format};
 use super::error::{CliError, PLANNING};
 use super::exit::Exit;
+use super::page::Page;
 use super::plan::{operation, predicted};
 use super::workspace;
 use crate::action::resolve;
@@ -46,9 +47,13 @@ pub(super) fn run(context: &mut Context, args: &Args) -> Result<Exit, CliError> 
     let chain = chain(&plan, &predictions, index);
     match format {
         Format::Json => {
-            context
-                .ui()
-                .json(&document(&id, prediction, &differences, &chain, last))?
+            context.ui().json(&document(
+                &id,
+                prediction,
+                &differences,
+                &chain,
+                last.as_deref(),
+            ))?;
         }
         Format::Text => {
             let text = text(&id, prediction, &differences, &chain, last.as_deref());
@@ -72,9 +77,8 @@ fn differences(
         return Ok(Vec::new());
     }
     let mut outputs = BTreeMap::new();
-    for at in 0..index {
-        let operation = plan.operation(at);
-        if let (Cache::Hit, Some(key)) = (predictions[at].cache, predictions[at].key)
+    for (operation, prediction) in plan.operations().zip(predictions).take(index) {
+        if let (Cache::Hit, Some(key)) = (prediction.cache, prediction.key)
             && let Some(result) = store.result(&key)?
         {
             outputs.insert(operation.id.clone(), result.output);
@@ -117,24 +121,29 @@ fn text(
     last: Option<&str>,
 ) -> String {
     let reason = prediction.reason.as_deref().unwrap_or_default();
-    let mut out = match prediction.cache {
-        Cache::Hit => format!("{id} would not run: its result is in the store\n"),
-        Cache::Miss => format!("{id} would run: {reason}\n"),
-        Cache::Unresolved => format!("{id} may run: {reason}\n"),
-        Cache::Effect => format!("{id} acts on a target: `status` shows what is there\n"),
-    };
+    let mut out = Page::default();
+    match prediction.cache {
+        Cache::Hit => out.line(format_args!(
+            "{id} would not run: its result is in the store"
+        )),
+        Cache::Miss => out.line(format_args!("{id} would run: {reason}")),
+        Cache::Unresolved => out.line(format_args!("{id} may run: {reason}")),
+        Cache::Effect => out.line(format_args!(
+            "{id} acts on a target: `status` shows what is there"
+        )),
+    }
     if differences.len() > 1 {
         for difference in differences {
-            out.push_str(&format!("  {}\n", difference.describe()));
+            out.line(format_args!("  {}", difference.describe()));
         }
     }
     for (below, reason) in chain {
-        out.push_str(&format!("  {below}: {reason}\n"));
+        out.line(format_args!("  {below}: {reason}"));
     }
     if let Some(last) = last {
-        out.push_str(&format!("why it ran last: {last}\n"));
+        out.line(format_args!("why it ran last: {last}"));
     }
-    out
+    out.into_text()
 }
 
 fn document(
@@ -142,7 +151,7 @@ fn document(
     prediction: &Prediction,
     differences: &[Difference],
     chain: &[(OperationId, String)],
-    last: Option<String>,
+    last: Option<&str>,
 ) -> Value {
     let differences: Vec<Value> = differences
         .iter()

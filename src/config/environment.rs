@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::name::EnvironmentName;
 
-use super::fault::Faults;
+use super::fault::{Alternatives, Faults};
 use super::node::View;
 use super::operation::check_argv;
 use super::{
@@ -244,27 +244,13 @@ fn read_health(view: View<'_>, faults: &mut Faults) -> Option<HealthConfig> {
     if !view.holds_keys() {
         return None;
     }
-    let ways: Vec<View<'_>> = ["http", "tcp", "exec"]
-        .iter()
-        .filter_map(|key| view.get(key))
-        .collect();
-    match ways.as_slice() {
-        [] => faults.advise(
-            view.key_at(),
-            "`health` asks nothing",
-            "add one of `http`, `tcp` and `exec`".to_owned(),
-        ),
-        [_] => {}
-        [first, others @ ..] => {
-            for other in others {
-                faults.advise(
-                    other.key_at(),
-                    format_args!("`{}` stands beside `{}`", other.key(), first.key()),
-                    "`health` asks one of `http`, `tcp` and `exec`".to_owned(),
-                );
-            }
-        }
-    }
+    let alternatives = Alternatives {
+        keys: &["http", "tcp", "exec"],
+        none: "`health` asks nothing",
+        add: "add one of `http`, `tcp` and `exec`",
+        one: "`health` asks one of `http`, `tcp` and `exec`",
+    };
+    let way = alternatives.choose(view, faults);
     let interval = positive(view, "interval", Duration::from_secs(1), faults);
     let deadline = positive(view, "deadline", Duration::from_secs(60), faults);
     let samples: u32 = view.integer_of("samples").unwrap_or(1);
@@ -280,7 +266,7 @@ fn read_health(view: View<'_>, faults: &mut Faults) -> Option<HealthConfig> {
             "raise `deadline`, or lower `samples` or `interval`".to_owned(),
         );
     }
-    let check = ways.first().and_then(|way| health_check(*way, faults))?;
+    let check = way.and_then(|way| health_check(way, faults))?;
     Some(HealthConfig {
         check,
         interval,

@@ -3,6 +3,7 @@
 
 use std::fmt::Display;
 
+use super::node::View;
 use super::{Diagnostic, Location};
 
 /// The faults found so far.
@@ -48,5 +49,33 @@ impl Faults {
     /// Returns the faults in the order they were found.
     pub(super) fn into_vec(self) -> Vec<Diagnostic> {
         self.found
+    }
+}
+
+/// Keys of one mapping of which exactly one must be there, and what to say where it is not so.
+pub(super) struct Alternatives {
+    /// The keys; the first that is there counts.
+    pub(super) keys: &'static [&'static str],
+    /// The fault when none is there.
+    pub(super) none: &'static str,
+    /// The hint then.
+    pub(super) add: &'static str,
+    /// The hint for each further one.
+    pub(super) one: &'static str,
+}
+
+impl Alternatives {
+    /// Returns the key that counts; none and several are faults.
+    pub(super) fn choose<'a>(&self, view: View<'a>, faults: &mut Faults) -> Option<View<'a>> {
+        let mut found = self.keys.iter().filter_map(|key| view.get(key));
+        let Some(first) = found.next() else {
+            faults.advise(view.key_at(), self.none, self.add.to_owned());
+            return None;
+        };
+        for other in found {
+            let message = format!("`{}` stands beside `{}`", other.key(), first.key());
+            faults.advise(other.key_at(), message, self.one.to_owned());
+        }
+        Some(first)
     }
 }

@@ -56,12 +56,11 @@ impl Difference {
             LeafKind::Variable => format!("variable `{}`", self.name),
             LeafKind::Tool => format!("tool `{}`", self.name),
             LeafKind::Base => "the base system".to_owned(),
-            LeafKind::Source => format!("`{}`", self.name),
+            LeafKind::Source | LeafKind::Target => format!("`{}`", self.name),
             LeafKind::Dependency => {
                 let id = self.name.split(" at ").next().unwrap_or(&self.name);
                 format!("the output of `{id}`")
             }
-            LeafKind::Target => format!("`{}`", self.name),
         }
     }
 }

@@ -11,10 +11,10 @@ use stagecraft_store::{ActionKey, ActionResult, Batch, Digest, HistoryKey, Objec
 
 use super::flight::{Flight, Flights};
 use super::lookup::{Lookup, look_up, own_miss};
+use super::outcome::{effect, elapsed, failed, hit, interrupted, machine};
 use super::run::{Options, chain};
 use super::{
-    Cause, Completion, ExecutionContext, Executor, Executors, Failure, Observed, Outcome, Produced,
-    Status,
+    Completion, ExecutionContext, Executor, Executors, Failure, Observed, Outcome, Produced, Status,
 };
 use crate::action::{Action, Leaves, resolve};
 use crate::plan::operation::{Class, Operation, OperationId, Run, Work};
@@ -332,79 +332,4 @@ impl Performer<'_> {
             Err(failure) => failed(Some(action.key), failure),
         }
     }
-}
-
-impl Outcome {
-    /// Returns an outcome that says nothing but its status and reason.
-    pub fn without_output(status: Status, reason: Option<String>) -> Self {
-        Self {
-            status,
-            key: None,
-            output: None,
-            log: None,
-            reason,
-            failure: None,
-            warnings: Vec::new(),
-            level: None,
-            milliseconds: 0,
-            drifted: false,
-        }
-    }
-}
-
-fn hit(key: ActionKey, result: &ActionResult) -> Outcome {
-    Outcome {
-        key: Some(key),
-        output: Some(result.output),
-        log: Some(result.log.digest),
-        level: Some(result.level),
-        ..Outcome::without_output(Status::Hit, None)
-    }
-}
-
-fn effect(
-    action: &Action<'_>,
-    completion: Completion,
-    success: Status,
-    reason: Option<String>,
-    begun: Instant,
-) -> Outcome {
-    let outcome = match completion {
-        Completion::Done | Completion::Produced(_) => Outcome::without_output(success, reason),
-        Completion::Failed { failure, .. } => failed(None, failure),
-        Completion::Cancelled => interrupted(None),
-    };
-    Outcome {
-        key: Some(action.key),
-        milliseconds: elapsed(begun),
-        ..outcome
-    }
-}
-
-fn interrupted(key: Option<ActionKey>) -> Outcome {
-    let reason = Some("interrupted".to_owned());
-    Outcome {
-        key,
-        ..Outcome::without_output(Status::Cancelled, reason)
-    }
-}
-
-fn failed(key: Option<ActionKey>, failure: Failure) -> Outcome {
-    Outcome {
-        key,
-        failure: Some(failure),
-        ..Outcome::without_output(Status::Failed, None)
-    }
-}
-
-fn machine(message: String) -> Failure {
-    Failure {
-        cause: Cause::Machine,
-        message,
-        hint: None,
-    }
-}
-
-fn elapsed(begun: Instant) -> u64 {
-    u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX)
 }

@@ -7,8 +7,9 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread;
 
-use stagecraft_store::{ActionResult, Batch, HistoryKey, Object, StoreError};
+use stagecraft_store::Object;
 
+use super::commit::{NotCommitted, Pending, commit, not_recorded};
 use super::flight::Flights;
 use super::perform::{Job, Performer, Report, Staged};
 use super::schedule::Schedule;
@@ -61,24 +62,6 @@ pub(super) enum Message {
     },
     /// The committer is through with a group.
     Committed(Vec<(Index, Outcome)>, Result<(), NotCommitted>),
-}
-
-/// Why a group is not durable.
-#[derive(Debug, thiserror::Error)]
-pub(super) enum NotCommitted {
-    #[error(transparent)]
-    Refused(#[from] StoreError),
-    #[error("a fault of Stagecraft itself: the committer panicked")]
-    Panicked,
-}
-
-/// What has to be durable before its operation counts.
-struct Pending {
-    index: Index,
-    outcome: Outcome,
-    batch: Batch,
-    result: Option<(stagecraft_store::ActionKey, ActionResult)>,
-    history: Option<(HistoryKey, stagecraft_store::Digest)>,
 }
 
 /// Brings about the operations of `scope`, each at most once, and tells `observer` as it goes.
@@ -153,34 +136,6 @@ fn work(worker: usize, performer: &Performer<'_>, jobs: &Receiver<Job>, answers:
                 index,
                 report,
             })
-            .is_err()
-        {
-            return;
-        }
-    }
-}
-
-fn commit(
-    context: ExecutionContext<'_>,
-    groups: &Receiver<Vec<Pending>>,
-    answers: &Sender<Message>,
-) {
-    while let Ok(group) = groups.recv() {
-        let (mut batches, mut results, mut history) = (Vec::new(), Vec::new(), Vec::new());
-        let mut outcomes = Vec::with_capacity(group.len());
-        for pending in group {
-            batches.push(pending.batch);
-            results.extend(pending.result);
-            history.extend(pending.history);
-            outcomes.push((pending.index, pending.outcome));
-        }
-        let commit = || context.store.commit(batches, results, history);
-        let committed = match catch_unwind(AssertUnwindSafe(commit)) {
-            Ok(committed) => committed.map_err(NotCommitted::from),
-            Err(_) => Err(NotCommitted::Panicked),
-        };
-        if answers
-            .send(Message::Committed(outcomes, committed))
             .is_err()
         {
             return;
@@ -421,28 +376,6 @@ fn unstarted(stop: &Stop) -> Outcome {
             Status::Skipped,
             Some(format!("not started after `{id}` failed")),
         ),
-    }
-}
-
-fn not_recorded(outcome: Outcome, error: &NotCommitted) -> Outcome {
-    if outcome.failure.is_some() {
-        return Outcome {
-            log: None,
-            ..outcome
-        };
-    }
-    Outcome {
-        status: Status::Failed,
-        output: None,
-        log: None,
-        failure: Some(Failure {
-            cause: Cause::Machine,
-            message: format!("its result could not be stored: {}", chain(error)),
-            hint: Some(
-                "check the free space and the permissions of the store, then run again".to_owned(),
-            ),
-        }),
-        ..outcome
     }
 }
 

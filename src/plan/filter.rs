@@ -34,7 +34,7 @@ impl Filter {
     /// Returns the positions that pass every list, and all they depend on.
     pub fn apply(&self, plan: &Plan) -> Result<BTreeSet<Index>, FilterError> {
         let mut kept: BTreeSet<Index> = (0..plan.len()).collect();
-        self.narrow(
+        narrow(
             plan,
             &mut kept,
             &self.services,
@@ -46,7 +46,7 @@ impl Filter {
                     .any(|service| service.as_str() == name)
             },
         )?;
-        self.narrow(
+        narrow(
             plan,
             &mut kept,
             &self.phases,
@@ -57,7 +57,7 @@ impl Filter {
                     || operation.id.as_str().starts_with(name)
             },
         )?;
-        self.narrow(
+        narrow(
             plan,
             &mut kept,
             &self.hosts,
@@ -71,26 +71,26 @@ impl Filter {
         )?;
         Ok(with_dependencies(plan, kept))
     }
+}
 
-    fn narrow(
-        &self,
-        plan: &Plan,
-        kept: &mut BTreeSet<Index>,
-        names: &[String],
-        unknown: impl Fn(String) -> FilterError,
-        matches: impl Fn(Index, &str) -> bool,
-    ) -> Result<(), FilterError> {
-        if names.is_empty() {
-            return Ok(());
-        }
-        for name in names {
-            if !(0..plan.len()).any(|at| matches(at, name)) {
-                return Err(unknown(name.clone()));
-            }
-        }
-        kept.retain(|at| names.iter().any(|name| matches(*at, name)));
-        Ok(())
+/// Keeps what one of `names` matches; no names keep everything.
+fn narrow(
+    plan: &Plan,
+    kept: &mut BTreeSet<Index>,
+    names: &[String],
+    unknown: impl Fn(String) -> FilterError,
+    matches: impl Fn(Index, &str) -> bool,
+) -> Result<(), FilterError> {
+    if names.is_empty() {
+        return Ok(());
     }
+    for name in names {
+        if !(0..plan.len()).any(|at| matches(at, name)) {
+            return Err(unknown(name.clone()));
+        }
+    }
+    kept.retain(|at| names.iter().any(|name| matches(*at, name)));
+    Ok(())
 }
 
 fn with_dependencies(plan: &Plan, mut kept: BTreeSet<Index>) -> BTreeSet<Index> {

@@ -134,7 +134,7 @@ fn encode_switch(encoder: &mut Encoder, switch: &Switch) {
         });
     });
     encoder.option(switch.health.as_ref(), |encoder, health| {
-        encode_health(encoder, health)
+        encode_health(encoder, health);
     });
 }
 

@@ -1,5 +1,6 @@
 //! Configured operations: a command in the sandbox, one node each.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::config::OperationConfig;
@@ -43,27 +44,6 @@ fn describe(name: &OperationName, operation: &OperationConfig) -> String {
 
 fn run(analysis: &Analysis<'_>, name: &OperationName, operation: &OperationConfig) -> Run {
     let inputs = analysis.inputs;
-    let values = operation
-        .pass_env
-        .iter()
-        .filter_map(|passed| {
-            Some((
-                passed.name.clone(),
-                inputs.passed.get(&passed.name)?.clone(),
-            ))
-        })
-        .collect();
-    let fingerprints = operation
-        .pass_env
-        .iter()
-        .filter(|passed| passed.secret)
-        .filter_map(|passed| {
-            Some((
-                passed.name.clone(),
-                inputs.fingerprints.get(&passed.name)?.clone(),
-            ))
-        })
-        .collect();
     Run {
         command: operation.command.clone(),
         arguments: arguments(analysis, name),
@@ -94,13 +74,7 @@ fn run(analysis: &Analysis<'_>, name: &OperationName, operation: &OperationConfi
             .collect(),
         network: operation.network,
         cache: operation.cache,
-        limits: Limits {
-            timeout: operation.timeout,
-            retries: operation.retries,
-            resources: operation.resources.clone(),
-            undeclared_writes_are_errors: analysis.config.sandbox.undeclared_writes_are_errors,
-            export: operation.export,
-        },
+        limits: limits(analysis, operation),
         sources: inputs.sources.get(name).cloned().unwrap_or_default(),
         tools: operation
             .tools
@@ -109,10 +83,32 @@ fn run(analysis: &Analysis<'_>, name: &OperationName, operation: &OperationConfi
             .collect(),
         base: Arc::clone(&inputs.base),
         base_trusted: analysis.config.sandbox.base_trusted,
-        values,
-        fingerprints,
+        values: passed(operation, &inputs.passed),
+        fingerprints: passed(operation, &inputs.fingerprints),
         platform: inputs.platform.clone(),
     }
+}
+
+fn limits(analysis: &Analysis<'_>, operation: &OperationConfig) -> Limits {
+    Limits {
+        timeout: operation.timeout,
+        retries: operation.retries,
+        resources: operation.resources.clone(),
+        undeclared_writes_are_errors: analysis.config.sandbox.undeclared_writes_are_errors,
+        export: operation.export,
+    }
+}
+
+/// Returns what `known` has for the variables that the operation asks for.
+fn passed(
+    operation: &OperationConfig,
+    known: &BTreeMap<String, String>,
+) -> BTreeMap<String, String> {
+    let asked = operation.pass_env.iter().map(|passed| &passed.name);
+    asked
+        .filter_map(|name| known.get_key_value(name))
+        .map(|(name, value)| (name.clone(), value.clone()))
+        .collect()
 }
 
 fn arguments(analysis: &Analysis<'_>, name: &OperationName) -> Vec<String> {

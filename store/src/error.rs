@@ -105,7 +105,13 @@ pub enum StoreError {
         /// The target.
         path: PathBuf,
     },
-    /// Others use the store, or batches and scratch directories of this one are open.
+    /// A living user's lease cannot be read, so what it relies on is unknown.
+    #[error("lease `{owner}` is damaged; it goes with the process that holds it")]
+    DamagedLease {
+        /// The name of its file.
+        owner: String,
+    },
+    /// Another gc runs, or operations of others do not end.
     #[error("store is in use")]
     InUse,
     /// A batch was made by another store.

@@ -58,7 +58,7 @@ impl Store {
         mode: ExportMode,
     ) -> Result<Exported, StoreError> {
         let inner = &*self.inner;
-        let _gate = inner.enter();
+        let _gate = inner.enter()?;
         let layers = inner.layers(tree)?;
         if mode == ExportMode::Link && inner.is_writable() {
             inner.make_twins(&layers)?;

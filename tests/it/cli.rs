@@ -95,3 +95,11 @@ pub(crate) fn without_ids(text: &str) -> String {
     }
     out + rest
 }
+
+/// Returns what was said without the level of the sandbox, which is the machine's.
+pub(crate) fn without_level(text: &str) -> String {
+    let lines = text
+        .lines()
+        .filter(|line| !line.starts_with("sandbox level") && !line.starts_with("  hint:"));
+    lines.flat_map(|line| [line, "\n"]).collect()
+}

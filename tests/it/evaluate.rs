@@ -1,9 +1,5 @@
 //! Evaluation with the real program: what hits, what runs, what a failure, a drift and an interruption leave.
 #![expect(clippy::unwrap_used, reason = "a test fails by a panic")]
-#![expect(
-    clippy::disallowed_methods,
-    reason = "effects: looks at processes and times"
-)]
 
 mod explain;
 mod interrupt;
@@ -193,11 +189,14 @@ pub(crate) fn random_project(app: &TestApp, count: usize, numbers: &mut Numbers)
             .iter()
             .map(|need| format!("o{need}: n/{need}"))
             .collect();
-        let inputs: String = needs.iter().map(|need| format!(" n/{need}/out")).collect();
+        let mut inputs = String::new();
+        for need in &needs {
+            write!(inputs, ", n/{need}/out").unwrap();
+        }
         writeln!(
             config,
             "  o{number}: {{ command: [sh, op.sh, s/{number}{}], inputs: [op.sh, s/{number}], needs: {{ {} }}, outputs: [out] }}",
-            inputs.replace(' ', ", "),
+            inputs,
             mounts.join(", ")
         )
         .unwrap();

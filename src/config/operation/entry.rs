@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::name::OperationName;
 
-use super::super::fault::Faults;
+use super::super::fault::{Alternatives, Faults};
 use super::super::node::View;
 use super::super::{
     CommandLine, Location, OperationConfig, Resources, nearest, quantity, reference,
@@ -83,35 +83,20 @@ fn command(
     reserved: &mut BTreeMap<String, Location>,
     faults: &mut Faults,
 ) -> CommandLine {
-    let ways: Vec<View<'_>> = ["command", "script", "fetch"]
-        .iter()
-        .filter_map(|key| view.get(key))
-        .collect();
-    match ways.as_slice() {
-        [] => faults.advise(
-            view.key_at(),
-            "an operation needs a `command`, a `script` or a `fetch`",
-            "add one of them".to_owned(),
-        ),
-        [_] => {}
-        [first, others @ ..] => {
-            for other in others {
-                faults.advise(
-                    other.key_at(),
-                    format_args!("`{}` stands beside `{}`", other.key(), first.key()),
-                    "an operation has one of `command`, `script` and `fetch`".to_owned(),
-                );
-            }
-        }
-    }
-    match ways.first() {
-        Some(way) if way.key() == "script" => script(*way, binding, faults),
+    let alternatives = Alternatives {
+        keys: &["command", "script", "fetch"],
+        none: "an operation needs a `command`, a `script` or a `fetch`",
+        add: "add one of them",
+        one: "an operation has one of `command`, `script` and `fetch`",
+    };
+    match alternatives.choose(view, faults) {
+        Some(way) if way.key() == "script" => script(way, binding, faults),
         Some(way) if way.key() == "fetch" => {
             reserved.insert("fetch".to_owned(), way.key_at());
-            fetch(view, *way, faults);
+            fetch(view, way, faults);
             CommandLine::Fetch
         }
-        Some(way) => argv(*way, binding, faults),
+        Some(way) => argv(way, binding, faults),
         None => CommandLine::Fetch,
     }
 }

@@ -84,9 +84,9 @@ fn times_clones_masks_and_jobs_change_nothing() {
 
 /// The command that runs `command` through a wrapper.
 fn through(app: &TestApp, wrapper: &[&str], command: &Command) -> Command {
-    let mut wrapped = app.wrapper(wrapper);
-    wrapped.arg(command.get_program()).args(command.get_args());
-    wrapped
+    let mut whole = app.wrapper(wrapper);
+    whole.arg(command.get_program()).args(command.get_args());
+    whole
 }
 
 /// spec: house/acceptance R3

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::{everything, shop};
+use super::{everything, shop, without_level};
 use crate::support::{Output, TestApp};
 
 fn with_status(output: &Output, status: &str) -> BTreeSet<String> {
@@ -218,14 +218,6 @@ fn a_failure_is_shown_whole() {
         error: build failed: phase "build" failed: page: exited with status 3
         "#);
     });
-}
-
-/// The level of the sandbox is the machine's.
-fn without_level(text: &str) -> String {
-    let lines = text
-        .lines()
-        .filter(|line| !line.starts_with("sandbox level") && !line.starts_with("  hint:"));
-    lines.map(|line| format!("{line}\n")).collect()
 }
 
 /// spec: cli/build R8

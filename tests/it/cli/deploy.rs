@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::{deploy, everything, shop, without_ids};
+use super::{deploy, everything, shop, without_ids, without_level};
 use crate::support::{Output, TestApp};
 
 const PHASES: [&str; 6] = [
@@ -323,14 +323,6 @@ fn deploy_behaviour_12_golden_early_failure() {
     });
 }
 
-/// The level of the sandbox is the machine's.
-fn without_level(text: &str) -> String {
-    let lines = text
-        .lines()
-        .filter(|line| !line.starts_with("sandbox level") && !line.starts_with("  hint:"));
-    lines.map(|line| format!("{line}\n")).collect()
-}
-
 /// spec: cli/deploy R11
 #[test]
 fn a_second_deploy_says_that_nothing_changed() {
@@ -387,4 +379,47 @@ fn who_and_why_are_recorded() {
         (&run["actor"], &run["reason"]),
         (&"ada".into(), &"the words were old".into())
     );
+}
+
+/// The ids of the releases that have a root in the store.
+fn rooted(app: &TestApp) -> Vec<String> {
+    let output = app.run(&["store", "roots", "--format", "json"]).succeed();
+    let roots = output.json()["roots"].as_array().unwrap().clone();
+    roots
+        .iter()
+        .filter_map(|root| root["name"].as_str()?.strip_prefix("release/shop/local/"))
+        .map(str::to_owned)
+        .collect()
+}
+
+/// spec: cli/deploy R14
+#[test]
+fn five_releases_keep_their_bytes_and_those_of_other_checkouts_stay() {
+    let mut other = shop();
+    let app = shop();
+    other.share_store(&app);
+    run(&other, &[]).succeed();
+    for _ in 0..7 {
+        run(&app, &[]).succeed();
+    }
+    let releases = state(&app)["releases"].as_array().unwrap().clone();
+    let newest = releases[2..]
+        .iter()
+        .map(|release| release["id"].as_str().unwrap());
+    let mut wanted: Vec<String> = newest.map(str::to_owned).collect();
+    for id in &wanted {
+        assert!(app.exists(&format!("deploy/releases/{id}")), "{id}");
+    }
+    assert!(!app.exists(&format!(
+        "deploy/releases/{}",
+        releases[1]["id"].as_str().unwrap()
+    )));
+    wanted.insert(
+        0,
+        state(&other)["releases"][0]["id"]
+            .as_str()
+            .unwrap()
+            .to_owned(),
+    );
+    assert_eq!(rooted(&app), wanted);
 }

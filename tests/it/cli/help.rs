@@ -27,9 +27,16 @@ fn page(app: &TestApp, command: &str, below: &[&str]) -> String {
     );
     for sub in below {
         let text = own(&help(app, &[command, sub]));
-        out.push_str(&format!(
-            "\n## stagecraft {command} {sub}\n\n```text\n{text}```\n"
-        ));
+        out += &[
+            "\n## stagecraft ",
+            command,
+            " ",
+            sub,
+            "\n\n```text\n",
+            &text,
+            "```\n",
+        ]
+        .concat();
     }
     out.push_str("\nThe options of every command are on [their page](stagecraft.md).\n");
     out

@@ -8,56 +8,66 @@ use serde_json::Value;
 use super::{deploy, shop};
 use crate::support::TestApp;
 
-/// A run of the program that goes on.
+/// A run of the program that goes on; it dies with the test.
 pub(super) struct Running {
-    child: Child,
+    child: Option<Child>,
     stderr: BufReader<std::process::ChildStderr>,
 }
 
 impl Running {
     /// Starts the program and returns once it has said a line that begins with `line`.
     pub(super) fn at(app: &TestApp, arguments: &[&str], line: &str) -> Self {
-        let mut child = app
-            .prepared(arguments)
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let mut stderr = BufReader::new(child.stderr.take().unwrap());
+        let mut command = app.prepared(arguments);
+        command.stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = Some(command.spawn().unwrap());
+        let stderr = child.as_mut().and_then(|child| child.stderr.take());
+        let mut running = Self {
+            child,
+            stderr: BufReader::new(stderr.unwrap()),
+        };
         let mut said = String::new();
         loop {
             let mut next = String::new();
-            let read = stderr.read_line(&mut next).unwrap();
+            let read = running.stderr.read_line(&mut next).unwrap();
             assert_ne!(read, 0, "it never said {line:?}:\n{said}");
             if next.starts_with(line) {
-                return Self { child, stderr };
+                return running;
             }
             said.push_str(&next);
         }
     }
 
     pub(super) fn process(&self) -> u32 {
-        self.child.id()
+        self.child.as_ref().unwrap().id()
     }
 
     /// Sends a signal and returns the exit code (128 + n where it died of one) and stdout.
     pub(super) fn signal(mut self, app: &TestApp, signal: &str) -> (i32, String) {
-        let process = self.child.id().to_string();
+        let process = self.process().to_string();
         app.program("kill", &[signal, &process]).succeed();
         let (mut stdout, mut rest) = (String::new(), String::new());
-        self.child
+        let mut child = self.child.take().unwrap();
+        child
             .stdout
             .take()
             .unwrap()
             .read_to_string(&mut stdout)
             .unwrap();
         self.stderr.read_to_string(&mut rest).unwrap();
-        let status = self.child.wait().unwrap();
+        let status = child.wait().unwrap();
         let died = std::os::unix::process::ExitStatusExt::signal(&status);
         (
             status.code().unwrap_or_else(|| 128 + died.unwrap_or(0)),
             stdout,
         )
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        if let Some(mut child) = self.child.take() {
+            child.kill().and_then(|()| child.wait()).ok();
+        }
     }
 }
 

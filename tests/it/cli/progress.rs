@@ -17,7 +17,7 @@ fn on_a_terminal(app: &TestApp, arguments: &str) -> Output {
 /// Three operations, of which the last waits until the others were shown as running.
 fn slow() -> TestApp {
     TestApp::with_config(
-        "project: { name: s }\noperations:\n  first: { script: 'sleep 0.4' }\n  second: { script: 'sleep 0.4' }\n  third: { script: 'true', needs: [first, second] }\n",
+        "project: { name: s }\noperations:\n  first: { script: 'sleep 0.4' }\n  second: { script: 'sleep 0.41' }\n  third: { script: 'true', needs: [first, second] }\n",
     )
 }
 

@@ -31,12 +31,12 @@ fn keys_of_an_operation_are_refused_only_when_it_is_reached() {
     for (keys, key) in cases {
         let config = format!("{HEAD}{OPERATION}  f: {{ {keys} }}\npools: {{ p: 1 }}\n");
         let said = said(&config, &["f"]);
-        let line = format!("stagecraft.yml:4:");
+        let line = "stagecraft.yml:4:";
         assert!(
             said.contains(&format!("{key} is not supported yet")),
             "{said}"
         );
-        assert!(said.contains(&line), "{said}");
+        assert!(said.contains(line), "{said}");
         succeed(&TestApp::with_config(&config), &["plan", "o"]);
     }
 }
