@@ -63,7 +63,7 @@ impl Store {
             Err(error) => return Err(at(target)(error.into())),
         }
         let inner = &*self.inner;
-        let _gate = inner.enter();
+        let _gate = inner.enter()?;
         let layers = inner.layers(tree)?;
         if mode == ExportMode::Link && inner.is_writable() {
             inner.make_twins(&layers)?;

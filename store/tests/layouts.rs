@@ -32,7 +32,7 @@ fn copy(from: &Path, to: &Path) {
     }
 }
 
-/// Every file below a directory that is no lock and not temporary.
+/// Every file below a directory that is neither a lock nor of a process.
 fn files(top: &Path) -> BTreeMap<String, Vec<u8>> {
     walkdir::WalkDir::new(top)
         .into_iter()
@@ -42,6 +42,7 @@ fn files(top: &Path) -> BTreeMap<String, Vec<u8>> {
             let name = entry.path().strip_prefix(top).unwrap().to_str().unwrap();
             (name.to_owned(), fs::read(entry.path()).unwrap())
         })
+        .filter(|(name, _)| !name.starts_with("leases/") && !name.starts_with("tmp/"))
         .collect()
 }
 
