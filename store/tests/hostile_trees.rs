@@ -239,7 +239,7 @@ const SIZES: &[Fixture] = &[
             fs::File::create(top.join("f"))
                 .unwrap()
                 .set_len(16 << 20)
-                .unwrap()
+                .unwrap();
         },
         Taken(1),
     ),
@@ -406,8 +406,8 @@ fn meets(store: &Store, top: &Path, (name, make, fate): &Fixture) {
         }
         (Taken(count), Ok(tree)) => {
             let out = place.join("out");
-            let made = store.export(&tree, &out, ExportMode::Copy).unwrap();
-            assert_eq!(made.files, *count, "{name}");
+            let exported = store.export(&tree, &out, ExportMode::Copy).unwrap();
+            assert_eq!(exported.files, *count, "{name}");
             assert_eq!(import(store, &out).unwrap(), tree, "{name}");
             // Nothing but the two appeared.
             assert_eq!(fs::read_dir(&place).unwrap().count(), 2, "{name}");

@@ -40,7 +40,10 @@ fn files(top: &Path) -> BTreeMap<String, Digest> {
         .filter(|entry| entry.file_type().is_file() && entry.file_name() != "lock")
         .map(|entry| {
             let name = entry.path().strip_prefix(top).unwrap().to_str().unwrap();
-            (name.to_owned(), Digest::of(&fs::read(entry.path()).unwrap()))
+            (
+                name.to_owned(),
+                Digest::of(&fs::read(entry.path()).unwrap()),
+            )
         })
         .filter(|(name, _)| !name.starts_with("leases/") && !name.starts_with("tmp/"))
         .collect()
