@@ -12,8 +12,8 @@ use crate::root::Reference;
 use crate::store::Inner;
 use crate::tree::{Directory, Node, Object};
 
-/// From this number of files on a directory is looked at by several threads.
-const MANY: usize = 128;
+/// This many files are looked at by several threads; fewer are not worth waking them.
+const MANY: usize = 512;
 
 /// Something a walk looks for; the size is known unless a bare digest was given.
 #[derive(Debug, Clone, Copy)]
@@ -103,6 +103,8 @@ pub(crate) fn walk(
     reach: &mut Reach,
 ) -> Result<(), StoreError> {
     let mut stack = start;
+    // Looked at together, from however many directories they come.
+    let mut files = Vec::new();
     while let Some(want) = stack.pop() {
         if reach.stop_at_gap && !reach.missing.is_empty() {
             return Ok(());
@@ -131,7 +133,6 @@ pub(crate) fn walk(
                 };
                 reach.objects.insert(digest);
                 reach.trees.insert(digest);
-                let mut files = Vec::new();
                 for (_, node) in directory.iter() {
                     match node {
                         Node::File { object, .. } => files.push(*object),
@@ -141,14 +142,17 @@ pub(crate) fn walk(
                         Node::Symlink { .. } => {}
                     }
                 }
-                look_at_files(presence, &files, reach)?;
+                if files.len() >= MANY {
+                    look_at_files(presence, &files, reach)?;
+                    files.clear();
+                }
             }
         }
     }
-    Ok(())
+    look_at_files(presence, &files, reach)
 }
 
-/// Looks at the files of one directory, those of a large one on all cores: a look is a system call.
+/// Looks at files, many of them on all cores: a look is a system call.
 fn look_at_files(
     presence: &dyn Presence,
     files: &[Object],
