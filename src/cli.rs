@@ -21,6 +21,7 @@ mod schema;
 mod status;
 mod store;
 mod trace;
+mod transfer;
 mod ui;
 mod why;
 mod workspace;

@@ -113,6 +113,8 @@ pub(super) enum CliError {
         release: String,
         missing: Vec<String>,
     },
+    #[error("stream is damaged: the log entry of `{name}` does not belong to it")]
+    ForeignEntry { name: String },
     #[error("signals cannot be watched")]
     Signals(#[source] io::Error),
     #[error("stdout cannot be written")]
@@ -179,6 +181,9 @@ impl CliError {
             Self::Log(error) | Self::Creating { source: error, .. } => {
                 error.hint().map(str::to_owned).into_iter().collect()
             }
+            Self::Store(error) if super::transfer::is_bad_stream(error) => {
+                vec!["nothing was rooted; export it again, or bring the whole file".to_owned()]
+            }
             Self::Store(error) if is_damage(error) => {
                 vec!["run `stagecraft store verify --repair`, then the command again".to_owned()]
             }
@@ -201,7 +206,10 @@ impl CliError {
             Self::Input(_) => Exit::Plan,
             Self::Planning { source, .. } => source.exit(),
             Self::Store(error) if is_damage(error) => Exit::Damaged,
-            Self::Manifest(_) | Self::MissingBytes { .. } => Exit::Damaged,
+            Self::Store(StoreError::RootTaken { .. }) => Exit::User,
+            Self::Manifest(_) | Self::MissingBytes { .. } | Self::ForeignEntry { .. } => {
+                Exit::Damaged
+            }
             Self::Log(error)
             | Self::Creating { source: error, .. }
             | Self::Rollback(RollbackError::Log(error)) => of_log(error),
@@ -246,9 +254,10 @@ impl From<SealError> for CliError {
 
 fn of_log(error: &LogError) -> Exit {
     match error {
-        LogError::Damaged { .. } => Exit::Damaged,
+        LogError::Damaged { .. } | LogError::Entry { .. } => Exit::Damaged,
         LogError::Locked { .. } => Exit::Locked,
-        LogError::EmptyEnvironment
+        LogError::Taken { .. }
+        | LogError::EmptyEnvironment
         | LogError::EmptyVersion
         | LogError::NotFound { .. }
         | LogError::NoCurrent { .. }
@@ -287,6 +296,7 @@ fn is_damage(error: &StoreError) -> bool {
             | StoreError::DamagedRoot { .. }
             | StoreError::Incomplete { .. }
             | StoreError::Absent { .. }
+            | StoreError::Stream(_)
     )
 }
 

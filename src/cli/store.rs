@@ -13,6 +13,7 @@ use super::context::{Context, Format};
 use super::error::CliError;
 use super::exit::Exit;
 use super::page::Page;
+use super::transfer;
 use crate::config::StoreConfig;
 
 /// Verify, show, measure and tidy the store
@@ -43,6 +44,14 @@ enum Command {
     Gc {},
     /// List the roots: what the store must keep
     Roots {},
+    /// Write a root or release with all its bytes to stdout, for another store
+    Export {
+        /// The id of a release, or the name of a root
+        #[arg(value_name = "ROOT|RELEASE")]
+        name: String,
+    },
+    /// Read what `export` wrote from stdin; a release joins the log
+    Import {},
 }
 
 pub(super) fn run(context: &mut Context, args: &Args) -> Result<Exit, CliError> {
@@ -53,6 +62,8 @@ pub(super) fn run(context: &mut Context, args: &Args) -> Result<Exit, CliError> 
         Command::Du {} => du(context, format),
         Command::Gc {} => gc(context, format),
         Command::Roots {} => roots(context, format),
+        Command::Export { name } => transfer::export(context, &existing(context)?, name),
+        Command::Import {} => transfer::import(context, format),
     }
 }
 
@@ -258,6 +269,7 @@ fn policy(context: &Context) -> Result<GcPolicy, CliError> {
         max_size: config.max_size,
         max_age: config.max_age,
         min_free_percent: config.min_free_percent,
+        grace: GcPolicy::GRACE,
     })
 }
 
@@ -338,7 +350,7 @@ fn reference(reference: &Reference) -> String {
 }
 
 /// Bytes for people: three digits and a binary unit.
-fn size(bytes: u64) -> String {
+pub(super) fn size(bytes: u64) -> String {
     const UNITS: [&str; 5] = ["B", "KiB", "MiB", "GiB", "TiB"];
     let mut unit = 0;
     let mut whole = bytes;

@@ -4,7 +4,7 @@
     reason = "effects: is stderr a terminal, what of NO_COLOR"
 )]
 
-use std::io::{IsTerminal, Write};
+use std::io::{IsTerminal, StdinLock, StdoutLock, Write};
 
 use super::error::CliError;
 use super::exit::Exit;
@@ -66,6 +66,18 @@ impl Ui {
             }
             _ => Ok(()),
         }
+    }
+
+    /// Returns stdout for bytes that are made while they are written; `None` when they would fill a terminal.
+    pub(super) fn sink(&self) -> Option<StdoutLock<'static>> {
+        let out = std::io::stdout();
+        (!out.is_terminal()).then(|| out.lock())
+    }
+
+    /// Returns stdin for bytes; `None` when somebody would have to type them.
+    pub(super) fn source(&self) -> Option<StdinLock<'static>> {
+        let source = std::io::stdin();
+        (!source.is_terminal()).then(|| source.lock())
     }
 
     /// Writes a JSON document and a newline to stdout.

@@ -13,6 +13,9 @@ mod read;
 
 type Object = Map<String, Value>;
 
+/// The field of a release that came from another log.
+pub(crate) const IMPORTED: &str = "imported";
+
 /// The whole file. `releases` mirrors the array of the same name, by index.
 #[derive(Debug)]
 pub(crate) struct Document {
@@ -79,6 +82,20 @@ impl Document {
             array.push(value);
         }
         self.releases.push(release);
+    }
+
+    /// Returns the JSON of a release, with what is not known of it.
+    pub(crate) fn value(&self, index: usize) -> &Value {
+        &self.top["releases"][index]
+    }
+
+    /// Adds a release that was read from `entry`.
+    pub(crate) fn append_value(&mut self, entry: Value, release: Release) {
+        if let Value::Array(array) = slot(&mut self.top, "releases", Value::Array(Vec::new())) {
+            array.push(entry);
+        }
+        self.releases.push(release);
+        mark_live(&self.top, &mut self.releases);
     }
 
     /// Gives one phase a status, and a reason where there is one.
@@ -164,17 +181,17 @@ fn live(top: &Object, releases: &[Release], environment: &str) -> Option<usize> 
             .iter()
             .position(|release| release.id.as_str() == id);
     }
-    let finalized = |release: &&Release| {
+    let finalized_here = |(index, release): &(usize, &Release)| {
         release.environment == environment
             && release.phases.of(Phase::Finalize) == PhaseStatus::Completed
+            && top["releases"][*index].get(IMPORTED) != Some(&Value::Bool(true))
     };
     let newest = releases
         .iter()
-        .filter(finalized)
-        .max_by(|a, b| a.age_order(b))?;
-    releases
-        .iter()
-        .position(|release| std::ptr::eq(release, newest))
+        .enumerate()
+        .filter(finalized_here)
+        .max_by(|(_, a), (_, b)| a.age_order(b))?;
+    Some(newest.0)
 }
 
 fn mark_live(top: &Object, releases: &mut [Release]) {

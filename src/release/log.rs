@@ -4,6 +4,7 @@
 mod entry;
 mod error;
 mod file;
+mod transfer;
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -13,6 +14,7 @@ use stagecraft_store::Digest;
 
 pub use entry::{NewRelease, Release, Run, RunOutcome};
 pub use error::{Damage, LogError};
+pub use transfer::Adoption;
 
 use crate::plan::operation::Phase;
 use crate::release::document::Document;

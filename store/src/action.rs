@@ -51,8 +51,17 @@ impl ActionResult {
 
     /// Reads a record file of `key`.
     pub fn decode(key: &ActionKey, bytes: &[u8]) -> Result<Self, RecordError> {
+        let (found, result) = Self::decode_any(bytes)?;
+        if found != *key {
+            return Err(RecordError::Misplaced);
+        }
+        Ok(result)
+    }
+
+    /// Reads a record file of whatever key.
+    pub(crate) fn decode_any(bytes: &[u8]) -> Result<(ActionKey, Self), RecordError> {
         let mut body = record::unseal(Kind::Result, bytes)?;
-        let found = ActionKey(body.digest()?);
+        let key = ActionKey(body.digest()?);
         let result = Self {
             op_hash: body.digest()?,
             output: body.object()?,
@@ -62,10 +71,7 @@ impl ActionResult {
             milliseconds: body.u64()?,
         };
         body.finish()?;
-        if found != *key {
-            return Err(RecordError::Misplaced);
-        }
-        Ok(result)
+        Ok((key, result))
     }
 }
 

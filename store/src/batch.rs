@@ -11,6 +11,7 @@ use crate::digest::{Digest, Hasher};
 use crate::disk::{Change, Kind, WriteMode, object_time};
 use crate::error::{StoreError, at};
 use crate::layout::{self, CAS};
+use crate::root::Reference;
 use crate::store::{Inner, Store};
 use crate::tree::{BuiltTree, Object};
 
@@ -33,7 +34,6 @@ pub(crate) struct Staging {
     directory: Mutex<Option<String>>,
     staged: Mutex<BTreeMap<Digest, Staged>>,
     counter: AtomicU64,
-    _activity: Arc<()>,
 }
 
 /// Where the bytes of a staged object are.
@@ -47,14 +47,12 @@ pub(crate) struct Staged {
 impl Store {
     /// Starts an empty batch.
     pub fn batch(&self) -> Batch {
-        let _gate = self.inner.enter();
         Batch {
             staging: Staging {
                 inner: Arc::clone(&self.inner),
                 directory: Mutex::new(None),
                 staged: Mutex::new(BTreeMap::new()),
                 counter: AtomicU64::new(0),
-                _activity: Arc::clone(&self.inner.activity),
             },
         }
     }
@@ -154,17 +152,28 @@ impl Staging {
         if object.size == 0 || self.staged().contains_key(&object.digest) {
             return Ok(true);
         }
-        let path = layout::path(CAS, &object.digest);
-        let stat = self.inner.disk.stat(&path).map_err(at(&path))?;
-        let known = stat.is_some_and(|stat| {
-            stat.kind == Kind::File && stat.size == object.size && stat.modified == object_time()
-        });
+        // Most objects are new, which one look tells. One that is there is named before it is
+        // believed.
+        if !self.is_stored(object)? {
+            return Ok(false);
+        }
+        let _gate = self.inner.enter()?;
+        self.inner.rely([Reference::Blob(object.digest)]);
+        let known = self.is_stored(object)?;
         if known {
             let size = object.size;
             let staged = Staged { size, file: None };
             self.staged().entry(object.digest).or_insert(staged);
         }
         Ok(known)
+    }
+
+    fn is_stored(&self, object: &Object) -> Result<bool, StoreError> {
+        let path = layout::path(CAS, &object.digest);
+        let stat = self.inner.disk.stat(&path).map_err(at(&path))?;
+        Ok(stat.is_some_and(|stat| {
+            stat.kind == Kind::File && stat.size == object.size && stat.modified == object_time()
+        }))
     }
 
     /// Notes a written file; another thread may have staged the same bytes meanwhile.

@@ -3,12 +3,17 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use rayon::prelude::*;
+
 use crate::action::ActionResult;
 use crate::digest::Digest;
 use crate::error::StoreError;
 use crate::root::Reference;
 use crate::store::Inner;
 use crate::tree::{Directory, Node, Object};
+
+/// This many files are looked at by several threads; fewer are not worth waking them.
+const MANY: usize = 512;
 
 /// Something a walk looks for; the size is known unless a bare digest was given.
 #[derive(Debug, Clone, Copy)]
@@ -52,7 +57,7 @@ impl Reach {
 }
 
 /// Where a walk finds out whether objects are there.
-pub(crate) trait Presence {
+pub(crate) trait Presence: Sync {
     /// Whether the object is there with that size and, as far as known, whole.
     fn is_there(&self, digest: &Digest, size: Option<u64>) -> Result<bool, StoreError>;
     /// The directory of that name, if it is there and whole.
@@ -98,6 +103,8 @@ pub(crate) fn walk(
     reach: &mut Reach,
 ) -> Result<(), StoreError> {
     let mut stack = start;
+    // Looked at together, from however many directories they come.
+    let mut files = Vec::new();
     while let Some(want) = stack.pop() {
         if reach.stop_at_gap && !reach.missing.is_empty() {
             return Ok(());
@@ -128,17 +135,46 @@ pub(crate) fn walk(
                 reach.trees.insert(digest);
                 for (_, node) in directory.iter() {
                     match node {
-                        Node::File { object, .. } => {
-                            stack.push(Want::Blob(object.digest, Some(object.size)));
-                        }
+                        Node::File { object, .. } => files.push(*object),
                         Node::Directory { object } => {
                             stack.push(Want::Tree(object.digest, Some(object.size)));
                         }
                         Node::Symlink { .. } => {}
                     }
                 }
+                if files.len() >= MANY {
+                    look_at_files(presence, &files, reach)?;
+                    files.clear();
+                }
             }
         }
+    }
+    look_at_files(presence, &files, reach)
+}
+
+/// Looks at files, many of them on all cores: a look is a system call.
+fn look_at_files(
+    presence: &dyn Presence,
+    files: &[Object],
+    reach: &mut Reach,
+) -> Result<(), StoreError> {
+    let look = |object: &Object| {
+        let there = presence.is_there(&object.digest, Some(object.size))?;
+        Ok((object.digest, there))
+    };
+    let looked: Vec<Result<(Digest, bool), StoreError>> = if files.len() < MANY {
+        files.iter().map(look).collect()
+    } else {
+        files.par_iter().map(look).collect()
+    };
+    for one in looked {
+        let (digest, there) = one?;
+        let set = if there {
+            &mut reach.objects
+        } else {
+            &mut reach.missing
+        };
+        set.insert(digest);
     }
     Ok(())
 }

@@ -12,6 +12,7 @@ use crate::digest::Digest;
 use crate::disk::Change;
 use crate::error::{StoreError, at};
 use crate::layout::{self, CAS, HISTORY, RESULTS};
+use crate::root::Reference;
 use crate::store::{Inner, Store};
 
 impl Store {
@@ -29,7 +30,7 @@ impl Store {
         history: Vec<(HistoryKey, Digest)>,
     ) -> Result<(), StoreError> {
         let inner = &*self.inner;
-        let _gate = inner.enter();
+        let _gate = inner.enter()?;
         inner.writable()?;
         let mut objects = BTreeMap::new();
         for batch in &batches {
@@ -40,10 +41,18 @@ impl Store {
                 objects.entry(*digest).or_insert_with(|| staged.clone());
             }
         }
+        // Before anything is visible: a process that is killed below leaves its lease.
+        inner.rely(results.iter().map(|(key, _)| Reference::Result(*key)));
         let mut unsynced = inner.place_objects(&objects)?;
+        let mut reach = Reach::default();
         for (key, result) in &results {
-            inner.check_result(key, result)?;
+            inner.check_result(key, result, &mut reach)?;
         }
+        let loose = objects
+            .keys()
+            .filter(|digest| !reach.objects.contains(digest));
+        inner.rely(loose.map(|digest| Reference::Blob(*digest)));
+        inner.rely(history.iter().map(|(_, leaves)| Reference::Blob(*leaves)));
         for (_, leaves) in &history {
             if !inner.is_sound(leaves, None)? {
                 return Err(StoreError::Absent { digest: *leaves });
@@ -111,15 +120,19 @@ impl Inner {
         self.disk.change(Change::Place { from, to })
     }
 
-    fn check_result(&self, key: &ActionKey, result: &ActionResult) -> Result<(), StoreError> {
-        let mut reach = Reach::default();
-        self.reach(Want::of_result(result), &mut reach)?;
+    fn check_result(
+        &self,
+        key: &ActionKey,
+        result: &ActionResult,
+        reach: &mut Reach,
+    ) -> Result<(), StoreError> {
+        self.reach(Want::of_result(result), reach)?;
         if reach.missing.is_empty() {
             return Ok(());
         }
         Err(StoreError::Incomplete {
             key: *key,
-            missing: reach.missing.into_iter().collect(),
+            missing: reach.missing.iter().copied().collect(),
         })
     }
 

@@ -8,6 +8,7 @@ use crate::digest::Digest;
 use crate::disk::Kind;
 use crate::record::RecordError;
 use crate::root::RootName;
+use crate::stream::StreamError;
 use crate::tree::TreeError;
 
 /// Why the store could not do something. An absent thing is `None`, never an error.
@@ -89,13 +90,28 @@ pub enum StoreError {
     /// A tree that cannot be.
     #[error(transparent)]
     Tree(#[from] TreeError),
+    /// A stream of another store is not one, or not whole.
+    #[error(transparent)]
+    Stream(#[from] StreamError),
+    /// A root of a stream is here already and keeps something else.
+    #[error("root `{name}` is here already and keeps something else")]
+    RootTaken {
+        /// Its name.
+        name: RootName,
+    },
     /// The target of an export is there already.
     #[error("`{}` exists already", path.display())]
     TargetExists {
         /// The target.
         path: PathBuf,
     },
-    /// Others use the store, or batches and scratch directories of this one are open.
+    /// A living user's lease cannot be read, so what it relies on is unknown.
+    #[error("lease `{owner}` is damaged; it goes with the process that holds it")]
+    DamagedLease {
+        /// The name of its file.
+        owner: String,
+    },
+    /// Another gc runs, or operations of others do not end.
     #[error("store is in use")]
     InUse,
     /// A batch was made by another store.

@@ -58,7 +58,7 @@ impl Store {
         mode: ExportMode,
     ) -> Result<Exported, StoreError> {
         let inner = &*self.inner;
-        let _gate = inner.enter();
+        let _gate = inner.enter()?;
         let layers = inner.layers(tree)?;
         if mode == ExportMode::Link && inner.is_writable() {
             inner.make_twins(&layers)?;
@@ -75,10 +75,20 @@ impl Store {
 }
 
 impl ExportMode {
-    fn directory_bits(self) -> u32 {
+    pub(crate) fn directory_bits(self) -> u32 {
         match self {
             Self::Copy | Self::Link => 0o755,
             Self::CopyReadOnly => 0o555,
+        }
+    }
+
+    /// The mode of a file that is no link.
+    pub(crate) fn file_bits(self, executable: bool) -> u32 {
+        match (self, executable) {
+            (Self::Copy, false) => 0o644,
+            (Self::Copy, true) => 0o755,
+            (Self::CopyReadOnly | Self::Link, false) => 0o444,
+            (Self::CopyReadOnly | Self::Link, true) => 0o555,
         }
     }
 }
@@ -241,7 +251,7 @@ impl Inner {
         Ok(exported)
     }
 
-    fn make_file(
+    pub(crate) fn make_file(
         &self,
         directory: &OwnedFd,
         name: &EntryName,
@@ -249,11 +259,11 @@ impl Inner {
         executable: bool,
         mode: ExportMode,
     ) -> Result<(), FileError> {
-        let writable = mode == ExportMode::Copy;
         if mode == ExportMode::Link && object.size > 0 {
             if !self.is_sound(&object.digest, Some(object.size))? {
                 return Err(self.unusable(object).into());
             }
+            self.renew(object)?;
             if self.link(directory, name, object, executable)? {
                 return Ok(());
             }
@@ -269,17 +279,26 @@ impl Inner {
         if object.size > 0 {
             self.copy(object, &mut file)?;
         }
-        let bits = match (writable, executable) {
-            (true, false) => 0o644,
-            (true, true) => 0o755,
-            (false, false) => 0o444,
-            (false, true) => 0o555,
-        };
-        fchmod(&file, Mode::from_raw_mode(bits))?;
-        if !writable {
+        fchmod(&file, Mode::from_raw_mode(mode.file_bits(executable)))?;
+        if mode != ExportMode::Copy {
             set_object_time(&file)?;
         }
         Ok(())
+    }
+
+    /// Replaces an object's file that has lost its time, as in a store copied without times, by a copy
+    /// that is hashed on the way: a link without the time would look altered for ever.
+    fn renew(&self, object: &Object) -> Result<(), StoreError> {
+        let path = layout::path(CAS, &object.digest);
+        let stat = self.disk.stat(&path).map_err(at(&path))?;
+        if !self.is_writable()
+            || stat.is_none_or(|stat| stat.modified == crate::disk::object_time())
+        {
+            return Ok(());
+        }
+        let copy = self.write_copy(object, crate::disk::WriteMode::Object)?;
+        self.sync(vec![copy.clone()])?;
+        self.rename(&copy, &path)
     }
 
     /// Links an object or its twin; false when this file system, or the link count, does not allow it.
@@ -369,7 +388,10 @@ impl Inner {
             }
         }
         for object in wanted {
-            made.push((self.write_twin(&object)?, object.digest));
+            made.push((
+                self.write_copy(&object, crate::disk::WriteMode::Twin)?,
+                object.digest,
+            ));
         }
         self.sync(made.iter().map(|(path, _)| path.clone()).collect())?;
         for (from, digest) in made {
@@ -387,7 +409,12 @@ impl Inner {
         }))
     }
 
-    fn write_twin(&self, object: &Object) -> Result<String, StoreError> {
+    /// Writes a temporary copy of an object, hashed on the way.
+    fn write_copy(
+        &self,
+        object: &Object,
+        mode: crate::disk::WriteMode,
+    ) -> Result<String, StoreError> {
         let path = layout::path(CAS, &object.digest);
         let source = self
             .disk
@@ -397,17 +424,17 @@ impl Inner {
             source,
             hasher: crate::digest::Hasher::new(),
         };
-        let twin = self.fresh()?;
+        let copy = self.fresh()?;
         self.disk
-            .write(&twin, &mut hashed, crate::disk::WriteMode::Twin)
-            .map_err(at(&twin))?;
+            .write(&copy, &mut hashed, mode)
+            .map_err(at(&copy))?;
         if hashed.hasher.finish() != object.digest {
             self.condemn(&object.digest);
             return Err(StoreError::Corrupt {
                 digest: object.digest,
             });
         }
-        Ok(twin)
+        Ok(copy)
     }
 }
 
@@ -425,13 +452,13 @@ impl Read for HashedRead {
 }
 
 /// A failure that does not know yet at which file it happened.
-enum FileError {
+pub(crate) enum FileError {
     Store(StoreError),
     Io(io::Error),
 }
 
 impl FileError {
-    fn at(self, path: &str) -> StoreError {
+    pub(crate) fn at(self, path: &str) -> StoreError {
         match self {
             Self::Store(error) => error,
             Self::Io(error) => at(path)(error),

@@ -8,7 +8,8 @@ pub(crate) const LAYOUT: &str = "v1";
 pub(crate) const FORMAT: &str = "FORMAT";
 /// What `FORMAT` holds.
 pub(crate) const FORMAT_TEXT: &str = "stagecraft store 1\ndigest blake3\n";
-/// The file that users hold a shared lock on, and gc an exclusive one; never removed.
+/// The file that users hold a shared lock on while they are inside, and a batch of gc an exclusive
+/// one; never removed.
 pub(crate) const LOCK: &str = "lock";
 /// One directory of temporary files for each living owner.
 pub(crate) const TMP: &str = "tmp";
@@ -24,11 +25,26 @@ pub(crate) const HISTORY: &str = "history";
 pub(crate) const ROOTS: &str = "roots";
 /// Trees as directories, made of links to objects.
 pub(crate) const TREES: &str = "trees";
-/// What was moved out of the way and goes with the next gc.
+/// What each living user relies on. The directory itself is locked on the way in.
+pub(crate) const LEASES: &str = "leases";
+/// Who runs which action.
+pub(crate) const CLAIMS: &str = "claims";
+/// When gc ran last.
+pub(crate) const STAMP: &str = "gc";
+/// What was moved out of the way: objects that gc removed lie below the second of their removal, for
+/// the time they may be taken back. The directory itself is locked by whoever runs gc.
 pub(crate) const TRASH: &str = "trash";
 
 /// Everything that is sharded by digest.
 pub(crate) const SHARDED: [&str; 4] = [CAS, CASX, RESULTS, HISTORY];
+
+/// Returns whether the layout has a file or directory of that name.
+pub(crate) fn is_known(name: &str) -> bool {
+    let names = [
+        FORMAT, LOCK, STAMP, TMP, ROOTS, TREES, TRASH, LEASES, CLAIMS,
+    ];
+    names.contains(&name) || SHARDED.contains(&name)
+}
 
 /// Returns the directory of a digest's file in `area`.
 pub(crate) fn shard(area: &str, digest: &Digest) -> String {

@@ -1,5 +1,5 @@
-//! Locks between processes: `flock` on files that are never removed. A lock goes with its process,
-//! so none is left behind; every wait ends.
+//! Locks between processes: `flock` on files that are never removed while they are held. A lock
+//! goes with its process, so none is left behind; every wait ends.
 
 use std::os::fd::AsFd;
 use std::time::Duration;
@@ -7,43 +7,55 @@ use std::time::Duration;
 use rustix::fs::{FlockOperation, flock};
 use rustix::io::Errno;
 
-/// Between two tries.
+/// The longest pause between two tries; the first ones are shorter.
 const PAUSE: Duration = Duration::from_millis(20);
-/// How long a user waits for a gc to end.
-const SHARED_TRIES: u32 = 15_000;
-/// How long gc waits for users to go.
-const EXCLUSIVE_TRIES: u32 = 150;
+/// How long a user waits for a batch of gc to end.
+const SHARED: Duration = Duration::from_secs(300);
+/// How long gc keeps users waiting while it waits for those who are inside.
+const EXCLUSIVE: Duration = Duration::from_secs(1);
 
-/// Joins the users; false when a gc did not end in five minutes.
+/// Joins the users; false when somebody kept the lock for five minutes.
 pub(crate) fn share(file: impl AsFd) -> Result<bool, Errno> {
-    wait(file, FlockOperation::NonBlockingLockShared, SHARED_TRIES)
+    wait(file, FlockOperation::NonBlockingLockShared, SHARED)
 }
 
-/// Waits until nobody else uses the store; false, and no lock at all, when some still do after
-/// three seconds.
+/// Waits until nobody else holds the lock; false, and no lock at all, when some still do after
+/// a second.
 pub(crate) fn exclude(file: impl AsFd) -> Result<bool, Errno> {
-    wait(
-        file,
-        FlockOperation::NonBlockingLockExclusive,
-        EXCLUSIVE_TRIES,
-    )
+    wait(file, FlockOperation::NonBlockingLockExclusive, EXCLUSIVE)
 }
 
 /// Takes the lock if it is free now.
 pub(crate) fn try_exclude(file: impl AsFd) -> Result<bool, Errno> {
-    wait(file, FlockOperation::NonBlockingLockExclusive, 1)
+    wait(
+        file,
+        FlockOperation::NonBlockingLockExclusive,
+        Duration::ZERO,
+    )
 }
 
-fn wait(file: impl AsFd, operation: FlockOperation, tries: u32) -> Result<bool, Errno> {
-    for attempt in 0..tries {
-        if attempt > 0 {
-            std::thread::sleep(PAUSE);
-        }
+/// Joins the users if nobody excludes them now.
+pub(crate) fn try_share(file: impl AsFd) -> Result<bool, Errno> {
+    wait(file, FlockOperation::NonBlockingLockShared, Duration::ZERO)
+}
+
+/// Gives the lock up.
+pub(crate) fn release(file: impl AsFd) -> Result<(), Errno> {
+    flock(file, FlockOperation::Unlock)
+}
+
+fn wait(file: impl AsFd, operation: FlockOperation, limit: Duration) -> Result<bool, Errno> {
+    let mut waited = Duration::ZERO;
+    let mut pause = Duration::from_millis(1);
+    loop {
         match flock(file.as_fd(), operation) {
             Ok(()) => return Ok(true),
-            Err(Errno::AGAIN | Errno::INTR) => {}
+            Err(Errno::AGAIN | Errno::INTR) if waited < limit => {}
+            Err(Errno::AGAIN | Errno::INTR) => return Ok(false),
             Err(error) => return Err(error),
         }
+        std::thread::sleep(pause);
+        waited += pause;
+        pause = (pause * 2).min(PAUSE);
     }
-    Ok(false)
 }

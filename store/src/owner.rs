@@ -113,7 +113,8 @@ pub(crate) fn lives(name: &str) -> bool {
     name == named || name.starts_with(&format!("{named}."))
 }
 
-fn process_name(pid: u32) -> io::Result<String> {
+/// Names a process: `<boot>.<pid>.<start>`.
+pub(crate) fn process_name(pid: u32) -> io::Result<String> {
     let boot = std::fs::read_to_string("/proc/sys/kernel/random/boot_id")?;
     let fields = std::fs::read_to_string(format!("/proc/{pid}/stat"))?;
     // The second field is the program's name in parentheses and may hold anything; the start time

@@ -7,7 +7,7 @@ use std::time::Duration;
 use crate::action::{self, ActionKey, ActionResult, HistoryKey};
 use crate::closure::{Reach, Want};
 use crate::digest::{Digest, Hasher};
-use crate::disk::{Change, Kind, object_time};
+use crate::disk::{Change, Kind, Stat, object_time};
 use crate::error::{StoreError, at};
 use crate::layout::{self, CAS, HISTORY, RESULTS};
 use crate::root::Reference;
@@ -20,20 +20,22 @@ const TOUCH_AFTER: Duration = Duration::from_secs(24 * 60 * 60);
 impl Store {
     /// Returns whether an object of that name is there. Looks at no byte of it.
     pub fn contains(&self, digest: &Digest) -> Result<bool, StoreError> {
-        let _gate = self.inner.enter();
+        let _gate = self.inner.enter()?;
+        self.inner.rely([Reference::Blob(*digest)]);
         Ok(self.inner.size_of(digest)?.is_some())
     }
 
     /// Returns whether an object of that name and size is there, by one look at its file. Only a
     /// file that was written to since it was stored is read and hashed.
     pub fn holds(&self, object: &Object) -> Result<bool, StoreError> {
-        let _gate = self.inner.enter();
+        let _gate = self.inner.enter()?;
+        self.inner.rely([Reference::Blob(object.digest)]);
         self.inner.is_sound(&object.digest, Some(object.size))
     }
 
     /// Returns the bytes of an object, after hashing them.
     pub fn read(&self, digest: &Digest) -> Result<Option<Vec<u8>>, StoreError> {
-        let _gate = self.inner.enter();
+        let _gate = self.inner.enter()?;
         self.inner.read(digest)
     }
 
@@ -44,20 +46,21 @@ impl Store {
         digest: &Digest,
         target: &mut dyn Write,
     ) -> Result<Option<u64>, StoreError> {
-        let _gate = self.inner.enter();
+        let _gate = self.inner.enter()?;
         self.inner.read_to(digest, target)
     }
 
     /// Returns a directory; a damaged one is absent.
     pub fn directory(&self, digest: &Digest) -> Result<Option<Directory>, StoreError> {
-        let _gate = self.inner.enter();
+        let _gate = self.inner.enter()?;
         self.inner.directory(digest)
     }
 
     /// Returns the result of an action, if everything it refers to is in the store, and notes that
     /// it was used. A torn or altered record is absent.
     pub fn result(&self, key: &ActionKey) -> Result<Option<ActionResult>, StoreError> {
-        let _gate = self.inner.enter();
+        let _gate = self.inner.enter()?;
+        self.inner.rely([Reference::Result(*key)]);
         let Some(result) = self.inner.record_of(key)? else {
             return Ok(None);
         };
@@ -82,7 +85,7 @@ impl Store {
 
     /// Returns the newest leaves recorded for an operation. Says nothing of whether they are there.
     pub fn latest(&self, key: &HistoryKey) -> Result<Option<Digest>, StoreError> {
-        let _gate = self.inner.enter();
+        let _gate = self.inner.enter()?;
         let bytes = self.inner.file(&layout::path(HISTORY, key.digest()))?;
         Ok(bytes.and_then(|bytes| action::decode_history(key, &bytes).ok()))
     }
@@ -90,7 +93,8 @@ impl Store {
     /// Returns what is absent, damaged or of another size among `roots` and everything below them,
     /// sorted. An absent result is named by its key's digest.
     pub fn missing(&self, roots: &[Reference]) -> Result<Vec<Digest>, StoreError> {
-        let _gate = self.inner.enter();
+        let _gate = self.inner.enter()?;
+        self.inner.rely(roots.iter().copied());
         let mut reach = Reach::default();
         for root in roots {
             self.inner.reach_reference(root, &mut reach)?;
@@ -111,11 +115,19 @@ impl Inner {
         if *digest == Object::empty().digest {
             return Ok(Some(0));
         }
-        let path = layout::path(CAS, digest);
-        let stat = self.disk.stat(&path).map_err(at(&path))?;
+        let stat = self.stat_object(digest)?;
         Ok(stat
             .filter(|stat| stat.kind == Kind::File)
             .map(|stat| stat.size))
+    }
+
+    /// Looks at an object's file; one that gc removed a moment ago is taken back.
+    fn stat_object(&self, digest: &Digest) -> Result<Option<Stat>, StoreError> {
+        let path = layout::path(CAS, digest);
+        match self.disk.stat(&path).map_err(at(&path))? {
+            None if self.recall(digest)? => self.disk.stat(&path).map_err(at(&path)),
+            found => Ok(found),
+        }
     }
 
     /// Returns whether an object is there with that size and was not written to.
@@ -123,8 +135,7 @@ impl Inner {
         if *digest == Object::empty().digest {
             return Ok(size.unwrap_or(0) == 0);
         }
-        let path = layout::path(CAS, digest);
-        let Some(stat) = self.disk.stat(&path).map_err(at(&path))? else {
+        let Some(stat) = self.stat_object(digest)? else {
             return Ok(false);
         };
         if stat.kind != Kind::File || size.is_some_and(|size| size != stat.size) {
@@ -143,7 +154,12 @@ impl Inner {
         if *digest == Object::empty().digest {
             return Ok(Some(Vec::new()));
         }
-        let Some(bytes) = self.file(&layout::path(CAS, digest))? else {
+        let path = layout::path(CAS, digest);
+        let bytes = match self.file(&path)? {
+            None if self.recall(digest)? => self.file(&path)?,
+            found => found,
+        };
+        let Some(bytes) = bytes else {
             return Ok(None);
         };
         if Digest::of(&bytes) != *digest {
@@ -162,7 +178,11 @@ impl Inner {
             return Ok(Some(0));
         }
         let path = layout::path(CAS, digest);
-        let mut file = match self.disk.open(&path) {
+        let opened = match self.disk.open(&path) {
+            Err(error) if is_absent(&error) && self.recall(digest)? => self.disk.open(&path),
+            opened => opened,
+        };
+        let mut file = match opened {
             Err(error) if is_absent(&error) => return Ok(None),
             opened => opened.map_err(at(&path))?,
         };

@@ -10,6 +10,7 @@ pub(crate) enum Kind {
     Result,
     History,
     Root,
+    Stamp,
 }
 
 impl Kind {
@@ -19,6 +20,7 @@ impl Kind {
             Self::Result => b"stagecraft result 1\n",
             Self::History => b"stagecraft history 1\n",
             Self::Root => b"stagecraft root 1\n",
+            Self::Stamp => b"stagecraft gc 1\n",
         }
     }
 }

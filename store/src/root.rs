@@ -25,6 +25,27 @@ pub enum Reference {
     Result(ActionKey),
 }
 
+impl Reference {
+    /// Returns the number of its kind and its digest, as records hold them.
+    pub(crate) fn parts(&self) -> (u8, Digest) {
+        match self {
+            Self::Blob(digest) => (0, *digest),
+            Self::Tree(digest) => (1, *digest),
+            Self::Result(key) => (2, key.0),
+        }
+    }
+
+    /// Undoes `parts`.
+    pub(crate) fn of_parts(kind: u8, digest: Digest) -> Option<Self> {
+        match kind {
+            0 => Some(Self::Blob(digest)),
+            1 => Some(Self::Tree(digest)),
+            2 => Some(Self::Result(ActionKey(digest))),
+            3.. => None,
+        }
+    }
+}
+
 /// The name of a root: words joined by `/`, as in `release/shop/prod/rel-1`.
 ///
 /// A word is 1 to 200 of `A-Z a-z 0-9 . _ + @ : -`, does not begin with `.` and does not end with
@@ -91,11 +112,7 @@ impl Root {
         let mut body = Encoder::new();
         body.text(&name.0)
             .list(references, |body, reference| {
-                let (kind, digest) = match reference {
-                    Reference::Blob(digest) => (0, digest),
-                    Reference::Tree(digest) => (1, digest),
-                    Reference::Result(key) => (2, key.0),
-                };
+                let (kind, digest) = reference.parts();
                 body.u8(kind).digest(&digest);
             })
             .text(&self.reason);
@@ -103,29 +120,31 @@ impl Root {
     }
 
     pub(crate) fn decode(name: &RootName, bytes: &[u8]) -> Result<Self, RecordError> {
+        let (found, root) = Self::decode_any(bytes)?;
+        if found != *name {
+            return Err(RecordError::Misplaced);
+        }
+        Ok(root)
+    }
+
+    /// Reads a record of whatever name.
+    pub(crate) fn decode_any(bytes: &[u8]) -> Result<(RootName, Self), RecordError> {
         let mut body = record::unseal(Kind::Root, bytes)?;
         let found = body.text()?;
         let references = body.list(reference)?;
         let reason = body.text()?.to_owned();
         body.finish()?;
-        if found != name.0 {
-            return Err(RecordError::Misplaced);
-        }
-        Ok(Self { references, reason })
+        let name = found.parse().map_err(|_| RecordError::Misplaced)?;
+        Ok((name, Self { references, reason }))
     }
 }
 
 fn reference(body: &mut Decoder<'_>) -> Result<Reference, DecodeError> {
     let kind = body.u8()?;
     let digest = body.digest()?;
-    match kind {
-        0 => Ok(Reference::Blob(digest)),
-        1 => Ok(Reference::Tree(digest)),
-        2 => Ok(Reference::Result(ActionKey(digest))),
-        3.. => Err(DecodeError::Value {
-            what: "kind of reference",
-        }),
-    }
+    Reference::of_parts(kind, digest).ok_or(DecodeError::Value {
+        what: "kind of reference",
+    })
 }
 
 #[cfg(test)]

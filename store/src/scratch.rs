@@ -16,7 +16,6 @@ pub struct Scratch {
     inner: Arc<Inner>,
     relative: String,
     path: PathBuf,
-    _activity: Arc<()>,
 }
 
 impl Scratch {
@@ -30,7 +29,7 @@ impl Store {
     /// Makes an empty directory with mode 0700.
     pub fn scratch(&self) -> Result<Scratch, StoreError> {
         let inner = &*self.inner;
-        let _gate = inner.enter();
+        let _gate = inner.enter()?;
         let host = inner.host.as_ref().ok_or(StoreError::NotOnHost)?;
         let relative = inner.fresh()?;
         inner
@@ -43,7 +42,6 @@ impl Store {
             path: host.layout.join(&relative),
             inner: Arc::clone(&self.inner),
             relative,
-            _activity: Arc::clone(&self.inner.activity),
         })
     }
 }

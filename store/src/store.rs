@@ -7,15 +7,16 @@
 
 use std::fmt;
 use std::io::{self, ErrorKind, Read};
-use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::disk::{Change, Disk, HostDisk, Scope, WriteMode};
 use crate::error::{StoreError, at};
-use crate::layout::{FORMAT, FORMAT_TEXT, LAYOUT, LOCK};
-use crate::lock;
+use crate::gate::{Entered, Files, Gate};
+use crate::gc::trash::Stamps;
+use crate::layout::{FORMAT, FORMAT_TEXT, LAYOUT, LEASES, LOCK};
+use crate::lease::Lease;
 use crate::owner::{self, Owner, made};
 
 /// Up to this many paths are synced one by one; more go with everything else on the file system,
@@ -24,8 +25,8 @@ const FEW: usize = 8;
 
 /// A content-addressed store.
 ///
-/// Several processes may use one at the same time; each open store holds a shared lock, so that gc,
-/// which needs the exclusive one, never runs beside it. All methods may be called from many threads.
+/// Several processes may use one at the same time, also while gc runs: what an open store asked for or
+/// made visible stays until it is dropped. All methods may be called from many threads.
 #[derive(Debug)]
 pub struct Store {
     pub(crate) inner: Arc<Inner>,
@@ -36,10 +37,11 @@ pub(crate) struct Inner {
     pub(crate) disk: Arc<dyn Disk>,
     pub(crate) host: Option<Host>,
     writable: bool,
-    /// Held shared by every operation, exclusively by gc.
-    pub(crate) gate: RwLock<()>,
-    /// Cloned by every batch and scratch directory, so that gc can see whether there are any.
-    pub(crate) activity: Arc<()>,
+    /// Every operation is inside it, a batch of gc alone.
+    pub(crate) gate: Gate,
+    /// What must stay while this store is open.
+    pub(crate) lease: Lease,
+    pub(crate) stamps: Stamps,
     owner: Mutex<Option<Owner>>,
     counter: AtomicU64,
 }
@@ -49,8 +51,6 @@ pub(crate) struct Host {
     pub(crate) root: PathBuf,
     pub(crate) layout: PathBuf,
     pub(crate) disk: Arc<HostDisk>,
-    /// Holds the shared lock; a store that came without a lock file is read without one.
-    pub(crate) lock: Option<OwnedFd>,
 }
 
 impl fmt::Debug for Inner {
@@ -63,23 +63,23 @@ impl fmt::Debug for Inner {
 }
 
 impl Store {
-    /// Opens the store in `root`, which is made if it is not there. Waits while a gc runs. Removes
-    /// temporary files of dead processes.
+    /// Opens the store in `root`, which is made if it is not there. Removes temporary files of dead
+    /// processes.
     pub fn open(root: &Path) -> Result<Self, StoreError> {
         let root = std::path::absolute(root).map_err(at(root))?;
         let layout = root.join(LAYOUT);
         let disk = Arc::new(HostDisk::create(&layout).map_err(at(&layout))?);
-        let lock = disk.handle_or_new(LOCK).map_err(at(LOCK))?;
-        if !lock::share(&lock).map_err(|error| at(LOCK)(error.into()))? {
-            return Err(StoreError::InUse);
-        }
+        made(disk.change(Change::MakeDir(LEASES))).map_err(at(LEASES))?;
+        let files = Files {
+            lock: disk.handle_or_new(LOCK).map_err(at(LOCK))?,
+            turn: Some(disk.handle(LEASES).map_err(at(LEASES))?),
+        };
         let host = Host {
             root,
             layout,
             disk: Arc::clone(&disk),
-            lock: Some(lock),
         };
-        Self::start(disk, Some(host))
+        Self::start(disk, Some(host), Some(files))
     }
 
     /// Opens the store in `root` for reading, or returns `None` when there is none. Never writes a
@@ -96,22 +96,19 @@ impl Store {
             found => found.map_err(at(FORMAT))?,
         };
         let disk = Arc::new(HostDisk::new(&layout).map_err(at(&layout))?);
-        let lock = match disk.handle(LOCK) {
-            Err(error) if error.kind() == ErrorKind::NotFound => None,
-            opened => Some(opened.map_err(at(LOCK))?),
+        // A store that came without a lock file is read without one.
+        let if_there = |path| match disk.handle(path) {
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+            opened => opened.map(Some).map_err(at(path)),
         };
-        if let Some(lock) = &lock
-            && !lock::share(lock).map_err(|error| at(LOCK)(error.into()))?
-        {
-            return Err(StoreError::InUse);
-        }
+        let turn = if_there(LEASES)?;
+        let files = if_there(LOCK)?.map(|lock| Files { lock, turn });
         let host = Host {
             root,
             layout,
             disk: Arc::clone(&disk),
-            lock,
         };
-        let inner = Inner::new(disk, Some(host), false);
+        let inner = Inner::new(disk, Some(host), files, false);
         inner.check_format()?;
         Ok(Some(Self {
             inner: Arc::new(inner),
@@ -120,11 +117,15 @@ impl Store {
 
     /// Opens the store on `disk`, without locks: one store per disk at a time. For tests.
     pub fn on(disk: Arc<dyn Disk>) -> Result<Self, StoreError> {
-        Self::start(disk, None)
+        Self::start(disk, None, None)
     }
 
-    fn start(disk: Arc<dyn Disk>, host: Option<Host>) -> Result<Self, StoreError> {
-        let inner = Inner::new(disk, host, true);
+    fn start(
+        disk: Arc<dyn Disk>,
+        host: Option<Host>,
+        files: Option<Files>,
+    ) -> Result<Self, StoreError> {
+        let inner = Inner::new(disk, host, files, true);
         if !inner.check_format()? {
             inner.create()?;
         }
@@ -145,13 +146,14 @@ impl Store {
 }
 
 impl Inner {
-    fn new(disk: Arc<dyn Disk>, host: Option<Host>, writable: bool) -> Self {
+    fn new(disk: Arc<dyn Disk>, host: Option<Host>, files: Option<Files>, writable: bool) -> Self {
         Self {
             disk,
             host,
             writable,
-            gate: RwLock::new(()),
-            activity: Arc::new(()),
+            gate: Gate::new(files),
+            lease: Lease::default(),
+            stamps: Stamps::default(),
             owner: Mutex::new(None),
             counter: AtomicU64::new(0),
         }
@@ -211,9 +213,9 @@ impl Inner {
         self.writable
     }
 
-    /// Keeps gc of this store away while the guard lives.
-    pub(crate) fn enter(&self) -> RwLockReadGuard<'_, ()> {
-        self.gate.read().unwrap_or_else(PoisonError::into_inner)
+    /// Keeps gc away while the guard lives.
+    pub(crate) fn enter(&self) -> Result<Entered<'_>, StoreError> {
+        self.gate.enter()
     }
 
     fn owner(&self) -> MutexGuard<'_, Option<Owner>> {
@@ -325,6 +327,7 @@ pub(crate) fn is_absent(error: &io::Error) -> bool {
 
 impl Drop for Inner {
     fn drop(&mut self) {
+        self.end_lease();
         let owner = self.owner().take();
         if let Some(owner) = owner
             && let Err(error) = self.disk.change(Change::RemoveTree(&owner.path))

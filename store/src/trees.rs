@@ -7,6 +7,7 @@ use std::io::{self, ErrorKind};
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 
+use rayon::prelude::*;
 use rustix::fs::{AtFlags, Dir, Mode, fchmod, readlinkat, statat};
 
 use crate::digest::Digest;
@@ -15,6 +16,7 @@ use crate::error::{StoreError, at};
 use crate::export::{ExportMode, Layers};
 use crate::layout::TREES;
 use crate::read::copy_hashed;
+use crate::root::Reference;
 use crate::store::{Host, Inner, Store};
 use crate::tree::{Directory, EntryName, Node, Object};
 
@@ -24,9 +26,10 @@ impl Store {
     /// names, sizes, modes and times show, is made again.
     pub fn materialise(&self, tree: &Digest) -> Result<PathBuf, StoreError> {
         let inner = &*self.inner;
-        let _gate = inner.enter();
+        let _gate = inner.enter()?;
         let host = inner.host.as_ref().ok_or(StoreError::NotOnHost)?;
         let relative = path(tree);
+        inner.rely([Reference::Tree(*tree)]);
         let layers = inner.layers(tree)?;
         if is_intact(host, &relative, &layers, None) {
             return Ok(host.layout.join(relative));
@@ -73,8 +76,16 @@ pub(crate) fn path(tree: &Digest) -> String {
 impl Inner {
     /// Moves a damaged tree away, if there is one, and removes it.
     pub(crate) fn set_aside(&self, tree: &str) -> Result<(), StoreError> {
+        match self.move_aside(tree)? {
+            Some(away) => self.discard(Change::RemoveTree(&away), &away),
+            None => Ok(()),
+        }
+    }
+
+    /// Moves a tree to a temporary name, if there is one; returns where it has to be removed.
+    pub(crate) fn move_aside(&self, tree: &str) -> Result<Option<String>, StoreError> {
         if self.disk.stat(tree).map_err(at(tree))?.is_none() {
-            return Ok(());
+            return Ok(None);
         }
         if let Some(host) = &self.host
             && let Ok(opened) = host.disk.handle(tree)
@@ -84,8 +95,8 @@ impl Inner {
         }
         let away = self.fresh()?;
         match self.rename(tree, &away) {
-            Ok(()) => self.discard(Change::RemoveTree(&away), &away),
-            Err(_) => self.discard(Change::RemoveTree(tree), tree),
+            Ok(()) => Ok(Some(away)),
+            Err(_) => Ok(Some(tree.to_owned())),
         }
     }
 }
@@ -101,7 +112,7 @@ pub(crate) fn is_intact(
     let Ok(top) = host.disk.handle(relative) else {
         return false;
     };
-    layers.iter().all(|(path, directory)| {
+    layers.par_iter().all(|(path, directory)| {
         directory_beneath(&top, path)
             .map_err(io::Error::from)
             .and_then(|opened| layer_is_intact(&opened, directory, good))

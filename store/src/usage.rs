@@ -55,7 +55,7 @@ impl Store {
     /// Counts everything. Other processes may add while it counts.
     pub fn usage(&self) -> Result<Usage, StoreError> {
         let inner = &*self.inner;
-        let _gate = inner.enter();
+        let _gate = inner.enter()?;
         let mut trees = Amount::default();
         for _ in inner.list(TREES)? {
             trees.add(0);

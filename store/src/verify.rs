@@ -1,6 +1,8 @@
 //! Verify: hashes every object, opens every record, walks every closure, compares every materialised
 //! tree. Says what is damaged and what that means; repairs by forgetting what cannot be trusted.
 
+mod surroundings;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::io;
@@ -39,6 +41,14 @@ pub enum DamageKind {
     IncompleteRoot,
     /// A materialised tree differs from its objects.
     Tree,
+    /// A lease does not decode.
+    Lease,
+    /// The note of when gc ran last cannot be read.
+    Stamp,
+    /// The lock file holds bytes.
+    Lock,
+    /// The format mark is not what this version writes.
+    Format,
     /// A file that no store writes there.
     Stray,
 }
@@ -60,6 +70,10 @@ impl DamageKind {
             Self::Root => "root cannot be read; what it kept is unknown",
             Self::IncompleteRoot => "root has lost bytes; going back to it is not possible",
             Self::Tree => "unpacked tree differs from its objects; it is made again when needed",
+            Self::Lease => "lease of a process is damaged; it goes with its process",
+            Self::Stamp => "time of the last gc cannot be read; gc is due",
+            Self::Lock => "lock file holds bytes; they mean nothing",
+            Self::Format => "format mark is damaged; the store does not open again as it is",
             Self::Stray => "file does not belong to the store",
         }
     }
@@ -109,11 +123,12 @@ impl Store {
     /// then are misses, and roots are gone. Leftovers of dead processes are not damage.
     pub fn verify(&self, repair: bool) -> Result<VerifyReport, StoreError> {
         let inner = &*self.inner;
-        let _gate = inner.enter();
+        let _gate = inner.enter()?;
         if repair {
             inner.writable()?;
         }
         let mut check = Check::start(inner)?;
+        check.surroundings()?;
         check.results()?;
         check.history()?;
         check.roots()?;
@@ -122,8 +137,7 @@ impl Store {
         report.damage.sort();
         if repair && !report.damage.is_empty() {
             for damage in &mut report.damage {
-                inner.forget(&damage.path)?;
-                damage.repaired = true;
+                damage.repaired = inner.mend(&damage.path, damage.kind)?;
             }
             inner.disk.sync(Scope::Everything).map_err(at("."))?;
         }

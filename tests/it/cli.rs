@@ -19,6 +19,7 @@ mod result;
 mod rollback;
 mod settle;
 mod store;
+mod transfer;
 mod why;
 mod workspace;
 

@@ -90,6 +90,18 @@ pub enum LogError {
         /// The lock file.
         path: PathBuf,
     },
+    /// An entry of another log does not hold a release.
+    #[error("entry of a release log is damaged: {damage}")]
+    Entry {
+        /// What does not fit.
+        damage: Damage,
+    },
+    /// Another release has this id.
+    #[error("release log has another release \"{id}\"")]
+    Taken {
+        /// The id.
+        id: ReleaseId,
+    },
     /// No id is left before the year 10000.
     #[error("no release id is left after \"{newest}\"")]
     Exhausted {
@@ -108,7 +120,9 @@ impl LogError {
             Self::Locked { .. } => {
                 Some("another stagecraft may be stopped in the middle of a write")
             }
-            Self::EmptyEnvironment
+            Self::Entry { .. }
+            | Self::Taken { .. }
+            | Self::EmptyEnvironment
             | Self::EmptyVersion
             | Self::NotFound { .. }
             | Self::NoCurrent { .. }

@@ -55,6 +55,20 @@ impl HostDisk {
         Ok(openat(&self.root, path, flags, Mode::from_raw_mode(0o666))?)
     }
 
+    /// Makes a file that only grows; used for leases.
+    pub(crate) fn append_new(&self, path: &str) -> io::Result<File> {
+        let flags = OFlags::WRONLY | OFlags::APPEND | OFlags::CREATE | OFlags::EXCL;
+        let flags = flags | OFlags::CLOEXEC | OFlags::NOFOLLOW;
+        Ok(openat(&self.root, path, flags, Mode::from_raw_mode(0o666))?.into())
+    }
+
+    /// Empties a file that is to stay the same one; used for locks.
+    pub(crate) fn blank(&self, path: &str) -> io::Result<()> {
+        let flags = OFlags::WRONLY | OFlags::TRUNC | OFlags::CLOEXEC | OFlags::NOFOLLOW;
+        openat(&self.root, path, flags, Mode::empty())?;
+        Ok(())
+    }
+
     /// Gives a file of the disk another name, in any directory of the same file system.
     pub(crate) fn link_out(&self, path: &str, into: impl AsFd, name: &str) -> Result<(), Errno> {
         linkat(&self.root, path, into, name, AtFlags::empty())

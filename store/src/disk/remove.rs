@@ -9,8 +9,8 @@ use rustix::fs::{AtFlags, Dir, Mode, OFlags, chmod, fchmod, openat, renameat, st
 use rustix::io::Errno;
 
 /// Removes the directory `name` of `parent`; follows no symlink. `NotFound` if there is none.
-pub(crate) fn remove_tree(parent: impl AsFd, name: &str) -> io::Result<()> {
-    let name = CString::new(name)?;
+pub(crate) fn remove_tree(parent: impl AsFd, name: impl rustix::path::Arg) -> io::Result<()> {
+    let name = name.into_c_str()?.into_owned();
     let top = open(parent.as_fd(), &name)?;
     let mut queue: Vec<CString> = empty(&top, &top, &mut 0)?;
     let mut moved = 0;

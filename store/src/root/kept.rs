@@ -11,8 +11,9 @@ impl Store {
     /// never outlives what it names.
     pub fn set_root(&self, name: &RootName, root: &Root) -> Result<(), StoreError> {
         let inner = &*self.inner;
-        let _gate = inner.enter();
+        let _gate = inner.enter()?;
         inner.writable()?;
+        inner.rely(root.references.iter().copied());
         let path = file(name);
         let temporary = inner.write_record(&root.encode(name))?;
         inner.disk.sync(Scope::Everything).map_err(at(&temporary))?;
@@ -27,7 +28,7 @@ impl Store {
     /// Removes a root, durably; returns whether there was one.
     pub fn remove_root(&self, name: &RootName) -> Result<bool, StoreError> {
         let inner = &*self.inner;
-        let _gate = inner.enter();
+        let _gate = inner.enter()?;
         inner.writable()?;
         let path = file(name);
         if inner.disk.stat(&path).map_err(at(&path))?.is_none() {
@@ -40,14 +41,14 @@ impl Store {
 
     /// Returns one root.
     pub fn root(&self, name: &RootName) -> Result<Option<Root>, StoreError> {
-        let _gate = self.inner.enter();
+        let _gate = self.inner.enter()?;
         let bytes = self.inner.file(&file(name))?;
         bytes.map(|bytes| decode(name, &bytes)).transpose()
     }
 
     /// Returns all roots, sorted by name. A damaged one is an error: what it keeps is unknown.
     pub fn roots(&self) -> Result<Vec<(RootName, Root)>, StoreError> {
-        let _gate = self.inner.enter();
+        let _gate = self.inner.enter()?;
         self.inner.roots()
     }
 }
