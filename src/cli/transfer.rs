@@ -54,7 +54,7 @@ pub(super) fn import(context: &Context, format: Format) -> Result<Exit, CliError
 }
 
 fn log(context: &Context) -> Result<ReleaseLog, CliError> {
-    Ok(ReleaseLog::at(context.state_path(&context.state_root()?)))
+    Ok(ReleaseLog::at(Context::state_path(&context.state_root()?)))
 }
 
 fn of_release(store: &Store, log: &ReleaseLog, release: &Release) -> Result<Parcel, CliError> {

@@ -7,6 +7,7 @@
 
 pub mod action;
 mod batch;
+mod claim;
 mod closure;
 mod commit;
 pub mod digest;
@@ -38,6 +39,7 @@ mod verify;
 
 pub use action::{ActionKey, ActionResult, HistoryKey};
 pub use batch::Batch;
+pub use claim::Claim;
 pub use digest::{Digest, DigestError, Hasher};
 pub use disk::{Disk, HostDisk};
 pub use encode::{DecodeError, Decoder, Encoder, Message};

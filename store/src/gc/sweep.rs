@@ -118,6 +118,7 @@ impl<'a> Sweep<'a> {
         self.twins(inner)?;
         self.blobs(inner, &trash::directory(now))?;
         inner.empty_trash(now, policy.grace)?;
+        inner.reap_claims()?;
         owner::reap(&*inner.disk, inner.host_disk(), inner.owned().as_deref()).map_err(at(TMP))?;
         Ok(self.report)
     }
