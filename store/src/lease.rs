@@ -11,7 +11,7 @@ use rustix::fs::fstat;
 use crate::digest::{Digest, Hasher};
 use crate::disk::{Change, HostDisk, Kind};
 use crate::error::StoreError;
-use crate::layout::{LEASES, TRASH};
+use crate::layout::{self, LEASES, TRASH};
 use crate::lock;
 use crate::owner;
 use crate::root::Reference;
@@ -97,7 +97,7 @@ impl Inner {
             return Ok(named.into_iter().map(|one| (OWN.to_owned(), one)).collect());
         };
         for (name, stat) in self.list(LEASES)? {
-            let path = format!("{LEASES}/{name}");
+            let path = layout::lease(&name);
             let known = seen.get(&name).copied().unwrap_or(0);
             if stat.kind != Kind::File || stat.size == known {
                 continue;
@@ -127,7 +127,7 @@ impl Inner {
             return Ok(());
         };
         for (name, _) in self.list(LEASES)? {
-            let path = format!("{LEASES}/{name}");
+            let path = layout::lease(&name);
             if !is_held(host, &path) {
                 self.discard(Change::Remove(&path), &path)?;
             }

@@ -36,6 +36,7 @@ pub mod tree;
 mod trees;
 mod usage;
 mod verify;
+mod why;
 
 pub use action::{ActionKey, ActionResult, HistoryKey};
 pub use batch::Batch;
@@ -56,3 +57,4 @@ pub use stream::{Arrival, Delivery, Parcel, Shipped, StreamError};
 pub use tree::{BuiltTree, Directory, EntryName, Node, Object, TreeBuilder, TreeError};
 pub use usage::{Amount, Usage};
 pub use verify::{Damage, DamageKind, VerifyReport};
+pub use why::Reason;
