@@ -141,7 +141,7 @@ pub(crate) fn walk(
                         Node::Symlink { .. } => {}
                     }
                 }
-                look_at_files(presence, files, reach)?;
+                look_at_files(presence, &files, reach)?;
             }
         }
     }
@@ -151,7 +151,7 @@ pub(crate) fn walk(
 /// Looks at the files of one directory, those of a large one on all cores: a look is a system call.
 fn look_at_files(
     presence: &dyn Presence,
-    files: Vec<Object>,
+    files: &[Object],
     reach: &mut Reach,
 ) -> Result<(), StoreError> {
     let look = |object: &Object| {

@@ -15,7 +15,7 @@ use rustix::io::Errno;
 use crate::batch::{Batch, Staging};
 use crate::disk::{Kind, directory_beneath, file_beneath};
 use crate::error::{StoreError, at};
-use crate::tree::{MAX_DEPTH, Object, TreeBuilder, TreeError, split};
+use crate::tree::{MAX_DEPTH, Object, TreeBuilder, TreeError, colliding, split};
 
 /// What of a directory is taken.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -195,6 +195,10 @@ impl<'a> Import<'a> {
             names.push(name.to_owned());
         }
         names.sort_unstable();
+        for group in colliding(names.iter(), |name| name.as_str()) {
+            let directory = self.shown(path);
+            tracing::warn!(?group, directory = %directory.display(), "names differ only in case or normal form");
+        }
         Ok(names)
     }
 

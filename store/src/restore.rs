@@ -63,7 +63,7 @@ impl Store {
             Err(error) => return Err(at(target)(error.into())),
         }
         let inner = &*self.inner;
-        let _gate = inner.enter();
+        let _gate = inner.enter()?;
         let layers = inner.layers(tree)?;
         if mode == ExportMode::Link && inner.is_writable() {
             inner.make_twins(&layers)?;
@@ -119,7 +119,7 @@ impl Inner {
             directory,
             count: 0,
         };
-        let mut restored = Restored::default();
+        let mut sum = Restored::default();
         for (name, node) in directory.iter() {
             let right = match node {
                 Node::Directory { .. } => continue,
@@ -128,18 +128,18 @@ impl Inner {
                     self.file_is(&opened, name, object, *executable, mode)
                 }
             };
-            let made = match right {
+            let replaced = match right {
                 Ok(true) => {
-                    restored.kept += 1;
+                    sum.kept += 1;
                     continue;
                 }
                 Ok(false) => self.replace(&opened, name, node, mode, &temporary.fresh()),
                 Err(error) => Err(FileError::Io(error)),
             };
-            made.map_err(|error| error.at(&join(path, name)))?;
-            restored.written += 1;
+            replaced.map_err(|error| error.at(&join(path, name)))?;
+            sum.written += 1;
         }
-        Ok(restored)
+        Ok(sum)
     }
 
     /// Returns whether a file is what the tree says. Bytes are compared; a link to the store's file is
@@ -202,7 +202,7 @@ impl Inner {
         mode: ExportMode,
         temporary: &EntryName,
     ) -> Result<(), FileError> {
-        let made = match node {
+        let written = match node {
             Node::Directory { .. } => return Ok(()),
             Node::Symlink { target } => {
                 symlinkat(target.as_str(), opened, temporary.as_str()).map_err(FileError::from)
@@ -211,14 +211,14 @@ impl Inner {
                 self.make_file(opened, temporary, object, *executable, mode)
             }
         };
-        let moved =
-            made.and_then(|()| Ok(renameat(opened, temporary.as_str(), opened, name.as_str())?));
+        let done =
+            written.and_then(|()| Ok(renameat(opened, temporary.as_str(), opened, name.as_str())?));
         // Also after success: renaming one name of a file over another of the same file does nothing.
         match unlinkat(opened, temporary.as_str(), AtFlags::empty()) {
             Ok(()) | Err(Errno::NOENT) => {}
             Err(error) => tracing::debug!(name = temporary.as_str(), %error, "leftover stays"),
         }
-        moved
+        done
     }
 }
 

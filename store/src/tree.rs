@@ -2,9 +2,11 @@
 //! its digest names everything below it. Pure; reads and writes no file.
 
 mod builder;
+mod collision;
 mod wire;
 
 pub use builder::{BuiltTree, TreeBuilder};
+pub(crate) use collision::groups as colliding;
 
 use std::collections::BTreeMap;
 use std::fmt;

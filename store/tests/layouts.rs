@@ -32,16 +32,20 @@ fn copy(from: &Path, to: &Path) {
     }
 }
 
-/// Every file below a directory that is no lock and not temporary.
-fn files(top: &Path) -> BTreeMap<String, Vec<u8>> {
+/// The digest of every file below a directory that is neither a lock nor of a process.
+fn files(top: &Path) -> BTreeMap<String, Digest> {
     walkdir::WalkDir::new(top)
         .into_iter()
         .map(|entry| entry.unwrap())
         .filter(|entry| entry.file_type().is_file() && entry.file_name() != "lock")
         .map(|entry| {
             let name = entry.path().strip_prefix(top).unwrap().to_str().unwrap();
-            (name.to_owned(), fs::read(entry.path()).unwrap())
+            (
+                name.to_owned(),
+                Digest::of(&fs::read(entry.path()).unwrap()),
+            )
         })
+        .filter(|(name, _)| !name.starts_with("leases/") && !name.starts_with("tmp/"))
         .collect()
 }
 

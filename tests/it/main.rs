@@ -13,4 +13,5 @@ mod release;
 mod sandbox;
 mod source;
 mod spec;
+mod storm;
 mod support;

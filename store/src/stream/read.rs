@@ -292,9 +292,11 @@ impl<'s, R: Read> Import<'s, R> {
 
     fn check_whole(&self, came: &BTreeMap<ActionKey, ActionResult>) -> Result<(), StoreError> {
         let inner = &*self.store.inner;
-        let _gate = inner.enter();
+        let _gate = inner.enter()?;
+        let references = self.delivery.parcel.references();
+        inner.rely(references.iter().copied());
         let mut reach = Reach::default();
-        for reference in self.delivery.parcel.references() {
+        for reference in references {
             let result = match reference {
                 Reference::Result(key) => came.get(&key),
                 Reference::Blob(_) | Reference::Tree(_) => None,

@@ -24,7 +24,7 @@ impl Store {
         target: &mut dyn Write,
     ) -> Result<Shipped, StoreError> {
         let inner = &*self.inner;
-        let _gate = inner.enter();
+        let _gate = inner.enter()?;
         let references = parcel.references();
         let mut reach = Reach::default();
         for reference in &references {

@@ -372,7 +372,6 @@ fn flags_of_later_versions_are_refused() {
         &["plan", "-o", "file"],
         &["deploy", "file"],
         &["why", "--if-changed", "x"],
-        &["store", "export", "x"],
         &["migrate", "plan"],
         &["lock"],
         &["fix", "page"],

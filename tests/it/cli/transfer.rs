@@ -55,9 +55,10 @@ fn a_release_is_gone_back_to_on_another_machine() {
         "{imported}"
     );
     let status = other.run(&["status", "--env", "local", "--format", "json"]);
+    // It has run nowhere here.
     assert!(
-        !status.stdout.contains(&id),
-        "an imported release runs nowhere here: {status}"
+        status.json()["environments"][0]["release"].is_null(),
+        "{status}"
     );
     other
         .run(&["rollback", "--env", "local", "--to-release", &id])
@@ -77,10 +78,6 @@ fn equal_exports_are_equal_files_also_from_where_they_were_imported() {
     let other = shop();
     import(&other, &file, &[]).succeed();
     let (again, said) = export(&other, &id);
-    said.succeed();
-    assert!(std::fs::read(again).unwrap() == bytes);
-    app.run(&["build", "words", "--no-cache"]).succeed();
-    let (again, said) = export(&app, &id);
     said.succeed();
     assert!(std::fs::read(again).unwrap() == bytes);
 }
