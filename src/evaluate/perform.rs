@@ -169,13 +169,30 @@ impl Performer<'_> {
             milliseconds,
             ..Outcome::without_output(Status::Ran, None)
         };
+        let mut report = self.completed(operation, action, run, completion, &leaves, base);
+        if let Some(staged) = &mut report.staged {
+            staged.claim = claim.filter(|_| staged.result.is_some());
+        }
+        report
+    }
+
+    /// Stages what an execution left.
+    fn completed(
+        &self,
+        operation: &Operation,
+        action: &Action<'_>,
+        run: &Run,
+        completion: Completion,
+        leaves: &Leaves,
+        base: Outcome,
+    ) -> Report {
         let staged = match completion {
             Completion::Produced(produced) => self.stage(
                 operation,
                 action,
                 run.is_remembered(),
                 produced,
-                &leaves,
+                leaves,
                 base,
             ),
             Completion::Failed {
@@ -189,12 +206,7 @@ impl Performer<'_> {
                 machine("the executor made no output tree".to_owned()),
             ))),
         };
-        let mut report = staged
-            .unwrap_or_else(|error| Report::of(failed(Some(action.key), machine(chain(&error)))));
-        if let Some(staged) = &mut report.staged {
-            staged.claim = claim.filter(|_| staged.result.is_some());
-        }
-        report
+        staged.unwrap_or_else(|error| Report::of(failed(Some(action.key), machine(chain(&error)))))
     }
 
     /// Looks the key up, in the store and among what this evaluation runs.

@@ -169,7 +169,7 @@ fn du_counts_and_gc_keeps_what_is_rooted() {
     assert!(dry.stdout.starts_with("would remove "), "{dry}");
     let lines: Vec<&str> = dry.stdout.lines().skip(2).collect();
     assert!(!lines.is_empty(), "{dry}");
-    let told = |line: &&str| line.starts_with("stays b3:") && line.ends_with(": used lately");
+    let told = |line: &&str| line.starts_with("stays b3:") && line.ends_with(" names it");
     assert!(lines.iter().all(told), "{dry}");
     assert!(before == everything(&app.store()));
     let gc = app.run(&["store", "gc"]).succeed();
