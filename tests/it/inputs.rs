@@ -1,5 +1,6 @@
 //! `inputs` from outside: what globs match, what makes a digest differ, what is refused, what is remembered.
 //! This file builds projects; the tests are below.
+#![expect(clippy::unwrap_used, reason = "a test fails by a panic")]
 #![expect(
     clippy::disallowed_methods,
     reason = "effects: writes projects in temporary directories"

@@ -18,7 +18,7 @@ fn edit(app: &TestApp, numbers: &mut Numbers, round: usize) -> String {
             &format!("  o{operation}: {{ "),
             &format!("  o{operation}: {{ env: {{ R: \"{round}\" }}, "),
         ),
-        4 => replace(app, &format!("s/{operation}\"*"), ""),
+        4 if operation > 0 => add_need(app, operation, numbers.below(operation)),
         5 => replace(
             app,
             &format!("  o{operation}: {{ "),
@@ -31,6 +31,21 @@ fn edit(app: &TestApp, numbers: &mut Numbers, round: usize) -> String {
         ),
     }
     app.read("stagecraft.yml")
+}
+
+/// Makes an operation need an earlier one, unless it does.
+fn add_need(app: &TestApp, operation: usize, need: usize) {
+    let text = app.read("stagecraft.yml");
+    let beginning = format!("  o{operation}: {{ ");
+    let line = text
+        .lines()
+        .find(|line| line.starts_with(&beginning))
+        .unwrap();
+    if !line.contains(&format!(" o{need}: n/")) {
+        let more = line.replace("needs: { ", &format!("needs: {{ o{need}: n/{need}, "));
+        assert_ne!(more, line);
+        app.write("stagecraft.yml", &text.replace(line, &more));
+    }
 }
 
 /// Replaces a text where it is there and the line has no such key yet.
