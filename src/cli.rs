@@ -3,11 +3,13 @@
 
 mod apply;
 mod build;
+mod collect;
 mod context;
 mod deploy;
 mod error;
 mod exit;
 mod graph;
+mod housekeeping;
 mod init;
 mod interrupt;
 mod page;

@@ -2,6 +2,7 @@
 //! Owns the trait `Executor`; starts no process itself and knows no provider.
 
 pub mod cancel;
+mod claim;
 mod commit;
 pub mod event;
 pub mod explain;

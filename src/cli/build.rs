@@ -4,6 +4,7 @@ use super::apply::{Run, prepare};
 use super::context::{Context, Format, Project};
 use super::error::CliError;
 use super::exit::Exit;
+use super::housekeeping;
 use super::interrupt::Interrupt;
 use super::plan::{Selection, predicted, target};
 use super::progress::Progress;
@@ -71,6 +72,7 @@ pub(super) fn run(context: &mut Context, args: &Args) -> Result<Exit, CliError> 
     };
     report.talk(ui, &store, args.flags.replay);
     run.say_level(&evaluation);
+    housekeeping::tidy(&project, &store);
     let error = report.failure().map(|(phase, cause)| CliError::Phase {
         what: "build",
         message: format!("phase \"{phase}\" failed: {cause}"),

@@ -1,20 +1,14 @@
 //! `stagecraft store`: care of the store.
-#![expect(
-    clippy::disallowed_methods,
-    reason = "effects: the clock that ages results"
-)]
-
-use std::time::SystemTime;
 
 use serde_json::{Value, json};
-use stagecraft_store::{Amount, Digest, Directory, GcPolicy, Node, Reference, Store, VerifyReport};
+use stagecraft_store::{Amount, Digest, Directory, Node, Reference, Store, VerifyReport};
 
+use super::collect;
 use super::context::{Context, Format};
 use super::error::CliError;
 use super::exit::Exit;
 use super::page::Page;
 use super::transfer;
-use crate::config::StoreConfig;
 
 /// Verify, show, measure and tidy the store
 #[derive(Debug, clap::Args)]
@@ -40,10 +34,20 @@ enum Command {
     Du {},
     /// Remove what nothing roots and nobody used for long
     ///
-    /// `store` in stagecraft.yml says how long and how much: `max_age`, `max_size`, `min_free`.
-    Gc {},
+    /// `store` in stagecraft.yml says how long and how much: `max_age`, `max_size`, `min_free`. Others may
+    /// use the store meanwhile. With `--dry-run` it says of every result why it would stay or go.
+    Gc {
+        /// Only if it is due, after all others, and without a word
+        #[arg(long, hide = true)]
+        background: bool,
+    },
     /// List the roots: what the store must keep
     Roots {},
+    /// Say what keeps an object, a tree or a result
+    Why {
+        /// Its digest or key, `b3:…`
+        digest: String,
+    },
     /// Write a root or release with all its bytes to stdout, for another store
     Export {
         /// The id of a release, or the name of a root
@@ -60,14 +64,16 @@ pub(super) fn run(context: &mut Context, args: &Args) -> Result<Exit, CliError> 
         Command::Verify { repair } => verify(context, *repair, format),
         Command::Show { digest } => show(context, digest, format),
         Command::Du {} => du(context, format),
-        Command::Gc {} => gc(context, format),
+        Command::Gc { background: true } => collect::quietly(context),
+        Command::Gc { background: false } => collect::gc(context, format),
+        Command::Why { digest } => collect::why(context, digest, format),
         Command::Roots {} => roots(context, format),
         Command::Export { name } => transfer::export(context, &existing(context)?, name),
         Command::Import {} => transfer::import(context, format),
     }
 }
 
-fn existing(context: &Context) -> Result<Store, CliError> {
+pub(super) fn existing(context: &Context) -> Result<Store, CliError> {
     context
         .existing_store()?
         .ok_or(CliError::StoreAbsent(context.store_path()?))
@@ -253,62 +259,6 @@ fn du(context: &Context, format: Format) -> Result<Exit, CliError> {
                 ));
             }
             context.ui().data(&out.into_text())?;
-        }
-    }
-    Ok(Exit::Done)
-}
-
-/// The three numbers of the project one stands in, or the defaults.
-fn policy(context: &Context) -> Result<GcPolicy, CliError> {
-    let config = match context.project() {
-        Ok(project) => project.config.store,
-        Err(CliError::ConfigNotFound(_)) => StoreConfig::default(),
-        Err(error) => return Err(error),
-    };
-    Ok(GcPolicy {
-        max_size: config.max_size,
-        max_age: config.max_age,
-        min_free_percent: config.min_free_percent,
-        grace: GcPolicy::GRACE,
-    })
-}
-
-fn gc(context: &Context, format: Format) -> Result<Exit, CliError> {
-    existing(context)?;
-    let policy = policy(context)?;
-    let dry_run = context.is_dry_run();
-    let store = if dry_run {
-        existing(context)?
-    } else {
-        context.store()?
-    };
-    let report = store.gc(&policy, SystemTime::now(), dry_run)?;
-    for root in &report.incomplete_roots {
-        context
-            .ui()
-            .warn(&format!("root {root} names bytes that are missing"));
-    }
-    match format {
-        Format::Json => context.ui().json(&json!({
-            "dry_run": dry_run,
-            "results": report.results.len(),
-            "objects": report.blobs.count,
-            "trees": report.trees,
-            "bytes": report.freed(),
-            "kept_objects": report.kept.count,
-            "kept_bytes": report.kept.bytes,
-        }))?,
-        Format::Text => {
-            let verb = if dry_run { "would remove" } else { "removed" };
-            context.ui().data(&format!(
-                "{verb} {} results, {} objects, {} trees: {}\nkept {} objects: {}\n",
-                report.results.len(),
-                report.blobs.count,
-                report.trees,
-                size(report.freed()),
-                report.kept.count,
-                size(report.kept.bytes),
-            ))?;
         }
     }
     Ok(Exit::Done)

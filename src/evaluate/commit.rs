@@ -3,7 +3,7 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::mpsc::{Receiver, Sender};
 
-use stagecraft_store::{ActionKey, ActionResult, Batch, Digest, HistoryKey, StoreError};
+use stagecraft_store::{ActionKey, ActionResult, Batch, Claim, Digest, HistoryKey, StoreError};
 
 use super::run::{Message, chain};
 use super::{Cause, ExecutionContext, Failure, Outcome, Status};
@@ -16,6 +16,7 @@ pub(super) struct Pending {
     pub(super) batch: Batch,
     pub(super) result: Option<(ActionKey, ActionResult)>,
     pub(super) history: Option<(HistoryKey, Digest)>,
+    pub(super) claim: Option<Claim>,
 }
 
 /// Why a group is not durable.
@@ -36,10 +37,13 @@ pub(super) fn commit(
     while let Ok(group) = groups.recv() {
         let (mut batches, mut results, mut history) = (Vec::new(), Vec::new(), Vec::new());
         let mut outcomes = Vec::with_capacity(group.len());
+        // Held until the results are there for whoever waits.
+        let mut claims = Vec::new();
         for pending in group {
             batches.push(pending.batch);
             results.extend(pending.result);
             history.extend(pending.history);
+            claims.extend(pending.claim);
             outcomes.push((pending.index, pending.outcome));
         }
         let commit = || context.store.commit(batches, results, history);
@@ -47,6 +51,7 @@ pub(super) fn commit(
             Ok(committed) => committed.map_err(NotCommitted::from),
             Err(_) => Err(NotCommitted::Panicked),
         };
+        drop(claims);
         if answers
             .send(Message::Committed(outcomes, committed))
             .is_err()

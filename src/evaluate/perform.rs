@@ -7,8 +7,11 @@
 use std::collections::BTreeMap;
 use std::time::Instant;
 
-use stagecraft_store::{ActionKey, ActionResult, Batch, Digest, HistoryKey, Object, StoreError};
+use stagecraft_store::{
+    ActionKey, ActionResult, Batch, Claim, Digest, HistoryKey, Object, StoreError,
+};
 
+use super::claim::{Claimed, claim};
 use super::flight::{Flight, Flights};
 use super::lookup::{Lookup, look_up, own_miss};
 use super::outcome::{effect, elapsed, failed, hit, interrupted, machine};
@@ -40,14 +43,18 @@ pub(super) struct Staged {
     pub(super) batch: Batch,
     pub(super) result: Option<(ActionKey, ActionResult)>,
     pub(super) history: Option<(HistoryKey, Digest)>,
+    /// Keeps other processes from running the key until the result is durable.
+    pub(super) claim: Option<Claim>,
 }
 
 /// What is to be done about a pure operation.
 enum Answer {
     Known(Box<ActionResult>),
+    Cancelled,
     Run {
         reason: String,
         leaves: Leaves,
+        claim: Option<Claim>,
     },
     Shared {
         runner: Index,
@@ -60,7 +67,11 @@ impl From<Lookup> for Answer {
     fn from(found: Lookup) -> Self {
         match found {
             Lookup::Hit(result) => Self::Known(result),
-            Lookup::Miss { reason, leaves, .. } => Self::Run { reason, leaves },
+            Lookup::Miss { reason, leaves, .. } => Self::Run {
+                reason,
+                leaves,
+                claim: None,
+            },
         }
     }
 }
@@ -133,8 +144,13 @@ impl Performer<'_> {
                 machine("not a pure operation".to_owned()),
             ));
         };
-        let (reason, leaves) = match self.answer(action, run, index) {
-            Ok(Answer::Run { reason, leaves }) => (reason, leaves),
+        let (reason, leaves, claim) = match self.answer(action, run, index) {
+            Ok(Answer::Run {
+                reason,
+                leaves,
+                claim,
+            }) => (reason, leaves, claim),
+            Ok(Answer::Cancelled) => return Report::of(interrupted(Some(action.key))),
             Ok(Answer::Known(result)) => return Report::of(hit(action.key, &result)),
             Ok(Answer::Shared {
                 runner,
@@ -153,13 +169,30 @@ impl Performer<'_> {
             milliseconds,
             ..Outcome::without_output(Status::Ran, None)
         };
+        let mut report = self.completed(operation, action, run, completion, &leaves, base);
+        if let Some(staged) = &mut report.staged {
+            staged.claim = claim.filter(|_| staged.result.is_some());
+        }
+        report
+    }
+
+    /// Stages what an execution left.
+    fn completed(
+        &self,
+        operation: &Operation,
+        action: &Action<'_>,
+        run: &Run,
+        completion: Completion,
+        leaves: &Leaves,
+        base: Outcome,
+    ) -> Report {
         let staged = match completion {
             Completion::Produced(produced) => self.stage(
                 operation,
                 action,
                 run.is_remembered(),
                 produced,
-                &leaves,
+                leaves,
                 base,
             ),
             Completion::Failed {
@@ -194,7 +227,7 @@ impl Performer<'_> {
             ),
         };
         let Some(flight) = flight else {
-            return Ok(found.into());
+            return self.claimed(action, found);
         };
         let (reason, leaves) = match found {
             Lookup::Hit(_) => own_miss(store, project, action)?,
@@ -204,6 +237,28 @@ impl Performer<'_> {
             runner: flight.runner,
             reason: flight.common.unwrap_or(reason),
             leaves,
+        })
+    }
+
+    /// Claims the key of a miss, unless it is asked to run whatever others do.
+    fn claimed(&self, action: &Action<'_>, found: Lookup) -> Result<Answer, StoreError> {
+        let Lookup::Miss { reason, leaves, .. } = found else {
+            return Ok(found.into());
+        };
+        let accept = self.options.accept;
+        let claimed = if accept.refresh {
+            Claimed::Ours(None)
+        } else {
+            claim(&self.context, &action.key, accept)?
+        };
+        Ok(match claimed {
+            Claimed::Ours(claim) => Answer::Run {
+                reason,
+                leaves,
+                claim,
+            },
+            Claimed::Known(result) => Answer::Known(result),
+            Claimed::Cancelled => Answer::Cancelled,
         })
     }
 
@@ -220,6 +275,7 @@ impl Performer<'_> {
                     batch,
                     result: None,
                     history: Some((self.history(action.id), leaves.digest)),
+                    claim: None,
                 }),
                 shares: Some(runner),
             },
@@ -279,6 +335,7 @@ impl Performer<'_> {
                 batch,
                 result: record.then_some((action.key, result)),
                 history: record.then(|| (self.history(&operation.id), leaves.digest)),
+                claim: None,
             }),
             shares: None,
         })
@@ -307,6 +364,7 @@ impl Performer<'_> {
                 batch,
                 result: None,
                 history: None,
+                claim: None,
             }),
             shares: None,
         })

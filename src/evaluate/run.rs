@@ -274,6 +274,7 @@ impl Coordinator<'_, '_> {
                 batch: staged.batch,
                 result: staged.result,
                 history: staged.history,
+                claim: staged.claim,
             }),
         }
     }
@@ -290,7 +291,7 @@ impl Coordinator<'_, '_> {
             key: own.key,
             reason: own
                 .reason
-                .filter(|_| shared.status != Status::Cancelled)
+                .filter(|_| !matches!(shared.status, Status::Cancelled | Status::Hit))
                 .or_else(|| shared.reason.clone()),
             ..shared.clone()
         };

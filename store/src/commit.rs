@@ -42,7 +42,7 @@ impl Store {
             }
         }
         // Before anything is visible: a process that is killed below leaves its lease.
-        inner.rely(results.iter().map(|(key, _)| Reference::Result(*key)));
+        inner.rely_anew(results.iter().map(|(key, _)| Reference::Result(*key)));
         let mut unsynced = inner.place_objects(&objects)?;
         let mut reach = Reach::default();
         for (key, result) in &results {

@@ -13,7 +13,7 @@ use crate::layout::LOCK;
 use crate::lock;
 
 /// How often gc tries to get in; between two tries users pass.
-const TRIES: u32 = 5;
+const TRIES: u32 = 3;
 /// How long users pass between two tries.
 const LET_PASS: Duration = Duration::from_millis(200);
 

@@ -57,6 +57,11 @@ pub(crate) fn path(area: &str, digest: &Digest) -> String {
     format!("{area}/{}/{}", &hex[..2], &hex[2..])
 }
 
+/// Returns the path of a lease.
+pub(crate) fn lease(owner: &str) -> String {
+    format!("{LEASES}/{owner}")
+}
+
 /// Returns the digest that a file in a shard belongs to.
 pub(crate) fn digest(shard: &str, name: &str) -> Option<Digest> {
     if shard.len() != 2 {

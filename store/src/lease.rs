@@ -11,7 +11,7 @@ use rustix::fs::fstat;
 use crate::digest::{Digest, Hasher};
 use crate::disk::{Change, HostDisk, Kind};
 use crate::error::StoreError;
-use crate::layout::{LEASES, TRASH};
+use crate::layout::{self, LEASES, TRASH};
 use crate::lock;
 use crate::owner;
 use crate::root::Reference;
@@ -62,16 +62,24 @@ impl Inner {
     /// for reading relies on nothing. Where no lease can be written, as on a full disk, the store
     /// stays inside the gate for life instead: gc then is refused.
     pub(crate) fn rely(&self, on: impl IntoIterator<Item = Reference>) {
-        if !self.is_writable() {
-            return;
+        if self.is_writable() {
+            let mut held = self.lease.held();
+            let fresh = on.into_iter().filter(|one| held.named.insert(*one));
+            let fresh = fresh.collect();
+            self.name(&mut held, fresh);
         }
+    }
+
+    /// Like `rely`, for results that are about to be replaced: names them again, since a gc may have
+    /// marked what they referred to before.
+    pub(crate) fn rely_anew(&self, on: impl IntoIterator<Item = Reference>) {
         let mut held = self.lease.held();
-        let mut fresh = Vec::new();
-        for reference in on {
-            if held.named.insert(reference) {
-                fresh.push(reference);
-            }
-        }
+        let fresh: Vec<Reference> = on.into_iter().collect();
+        held.named.extend(fresh.iter().copied());
+        self.name(&mut held, fresh);
+    }
+
+    fn name(&self, held: &mut Held, fresh: Vec<Reference>) {
         let Some(host) = self.host_disk() else {
             return;
         };
@@ -97,7 +105,7 @@ impl Inner {
             return Ok(named.into_iter().map(|one| (OWN.to_owned(), one)).collect());
         };
         for (name, stat) in self.list(LEASES)? {
-            let path = format!("{LEASES}/{name}");
+            let path = layout::lease(&name);
             let known = seen.get(&name).copied().unwrap_or(0);
             if stat.kind != Kind::File || stat.size == known {
                 continue;
@@ -127,7 +135,7 @@ impl Inner {
             return Ok(());
         };
         for (name, _) in self.list(LEASES)? {
-            let path = format!("{LEASES}/{name}");
+            let path = layout::lease(&name);
             if !is_held(host, &path) {
                 self.discard(Change::Remove(&path), &path)?;
             }

@@ -7,6 +7,7 @@
 
 pub mod action;
 mod batch;
+mod claim;
 mod closure;
 mod commit;
 pub mod digest;
@@ -35,9 +36,11 @@ pub mod tree;
 mod trees;
 mod usage;
 mod verify;
+mod why;
 
 pub use action::{ActionKey, ActionResult, HistoryKey};
 pub use batch::Batch;
+pub use claim::Claim;
 pub use digest::{Digest, DigestError, Hasher};
 pub use disk::{Disk, HostDisk};
 pub use encode::{DecodeError, Decoder, Encoder, Message};
@@ -54,3 +57,4 @@ pub use stream::{Arrival, Delivery, Parcel, Shipped, StreamError};
 pub use tree::{BuiltTree, Directory, EntryName, Node, Object, TreeBuilder, TreeError};
 pub use usage::{Amount, Usage};
 pub use verify::{Damage, DamageKind, VerifyReport};
+pub use why::Reason;

@@ -138,15 +138,15 @@ impl Inner {
         let Some(stat) = self.stat_object(digest)? else {
             return Ok(false);
         };
-        if stat.kind != Kind::File || size.is_some_and(|size| size != stat.size) {
+        if stat.kind != Kind::File {
             return Ok(false);
         }
         if stat.modified == object_time() {
-            return Ok(true);
+            return Ok(size.is_none_or(|size| size == stat.size));
         }
         match self.read_to(digest, &mut io::sink()) {
             Err(StoreError::Corrupt { .. }) => Ok(false),
-            read => Ok(read?.is_some()),
+            read => Ok(read?.is_some_and(|found| size.is_none_or(|size| size == found))),
         }
     }
 

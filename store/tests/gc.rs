@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use stagecraft_store::{
-    ActionKey, ActionResult, Digest, Fate, GcPolicy, Object, Reference, Root, Store, StoreError,
-    TreeBuilder,
+    ActionKey, ActionResult, Digest, Fate, GcPolicy, Object, Reason, Reference, Root, Store,
+    StoreError, TreeBuilder,
 };
 
 /// Keeps what is rooted or leased, and nothing else.
@@ -388,7 +388,11 @@ fn gc_is_due_once_a_day_or_when_room_is_short() {
         min_free_percent: 100,
         ..NOTHING
     };
-    assert!(store.is_gc_due(&NOTHING, place.now).unwrap());
+    let stamp = place.layout().join("gc");
+    let reader = Store::open_existing(&place.root()).unwrap().unwrap();
+    assert!(!reader.is_gc_due(&NOTHING, place.now).unwrap() && !stamp.exists());
+    let yesterday = place.now - 24 * hour;
+    assert!(!store.is_gc_due(&NOTHING, yesterday).unwrap() && stamp.exists());
     assert!(store.gc_if_due(&NOTHING, place.now).unwrap().is_some());
     for (policy, since, due) in [
         (NOTHING, MINUTE, false),
@@ -407,6 +411,46 @@ fn gc_is_due_once_a_day_or_when_room_is_short() {
             .unwrap()
             .is_none()
     );
-    fs::write(place.layout().join("gc"), "torn").unwrap();
+    fs::write(&stamp, "torn").unwrap();
     assert!(store.is_gc_due(&NOTHING, place.now).unwrap());
+}
+
+/// spec: store/gc R13
+#[test]
+fn why_names_everything_that_keeps_a_digest() {
+    let place = place();
+    let store = place.open();
+    let tool = record(&store, "tool", 100, 1);
+    let file: Vec<u8> = "tool".bytes().cycle().take(100).collect();
+    let file = Digest::of(&file);
+    let loose = put(&store, b"loose");
+    store.materialise(&tool.output.digest).unwrap();
+    let root = Root {
+        references: vec![Reference::Tree(tool.output.digest)],
+        reason: String::new(),
+    };
+    let name: stagecraft_store::RootName = "pin/a".parse().unwrap();
+    store.set_root(&name, &root).unwrap();
+    let owner = place.leases()[0].clone();
+    let owner = owner.file_name().unwrap().to_str().unwrap().to_owned();
+    let reader = Store::open_existing(&place.root()).unwrap().unwrap();
+    let why = |digest: &Digest| reader.why(digest).unwrap();
+    let (root, lease) = (Reason::Root(name), Reason::Lease(owner));
+    let result = Reason::Result(key("tool"));
+    let all = [root.clone(), lease.clone(), result.clone()];
+    assert_eq!(why(&file), all);
+    let unpacked = [root, lease.clone(), result.clone(), Reason::Unpacked];
+    assert_eq!(why(&tool.output.digest), unpacked);
+    assert_eq!(why(&key("tool").0), [lease.clone(), result]);
+    assert_eq!(why(&loose), [lease]);
+    assert_eq!(why(&Digest::of(b"nothing")), []);
+    drop(store);
+    assert_eq!(why(&loose), [Reason::Unused]);
+    let policy = GcPolicy {
+        grace: MINUTE,
+        ..NOTHING
+    };
+    place.open().gc(&policy, place.now, false).unwrap();
+    let trash = why(&loose);
+    assert!(matches!(&trash[..], [Reason::Trash(path)] if path.starts_with("trash/")));
 }

@@ -1,6 +1,7 @@
 //! The gc protocol of `spec/store/gc.md` as a model, walked in all orders: two users and one gc. A
 //! step is what one system call does; the gate is a lock as the real one is. The controls leave a rule
 //! out and must fail.
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::collections::BTreeSet;
 use std::panic::{AssertUnwindSafe, catch_unwind};

@@ -1,6 +1,7 @@
 //! Evaluation with the real program: what hits, what runs, what a failure, a drift and an interruption leave.
 #![expect(clippy::unwrap_used, reason = "a test fails by a panic")]
 
+mod elsewhere;
 mod explain;
 mod interrupt;
 mod library;

@@ -1,5 +1,5 @@
 //! When gc is due: a day after the last one, or when the file system fills up. The stamp of the last
-//! one is a small record; without it, or when it cannot be read, gc is due.
+//! one is a small record; when it cannot be read, gc is due.
 
 use std::time::{Duration, SystemTime};
 
@@ -16,7 +16,8 @@ const EVERY: Duration = Duration::from_secs(24 * 60 * 60);
 const PRESSED: Duration = Duration::from_secs(10 * 60);
 
 impl Store {
-    /// Returns whether a gc is due: by one small file and one look at how full the file system is.
+    /// Returns whether a gc is due: by one small file and one look at how full the file system is. A
+    /// store that was never asked is not due: the day begins.
     pub fn is_gc_due(&self, policy: &GcPolicy, now: SystemTime) -> Result<bool, StoreError> {
         self.inner.is_gc_due(policy, now)
     }
@@ -40,7 +41,13 @@ impl Store {
 
 impl Inner {
     fn is_gc_due(&self, policy: &GcPolicy, now: SystemTime) -> Result<bool, StoreError> {
-        let Some(Ok(last)) = self.file(STAMP)?.map(|bytes| decode(&bytes)) else {
+        let Some(bytes) = self.file(STAMP)? else {
+            if self.is_writable() {
+                self.stamp(now)?;
+            }
+            return Ok(false);
+        };
+        let Ok(last) = decode(&bytes) else {
             return Ok(true);
         };
         // A stamp from the future says nothing.

@@ -36,6 +36,8 @@ pub(super) struct Mark<'a> {
     pub(super) leased: BTreeSet<ActionKey>,
     /// How much of each lease was read.
     seen: BTreeMap<String, u64>,
+    /// What leases named while it, or a part of it, was not there: it may have come since.
+    unresolved: BTreeSet<Reference>,
     pub(super) fates: BTreeMap<ActionKey, Fate>,
 }
 
@@ -68,6 +70,7 @@ impl<'a> Mark<'a> {
             incomplete_roots: Vec::new(),
             leased: BTreeSet::new(),
             seen: BTreeMap::new(),
+            unresolved: BTreeSet::new(),
             fates: BTreeMap::new(),
         }
     }
@@ -111,12 +114,18 @@ impl<'a> Mark<'a> {
     /// Marks what leases name beyond what was marked before. With `alone`, inside the gate alone, this
     /// is all that anybody relies on.
     pub(super) fn leases(&mut self, alone: bool) -> Result<(), StoreError> {
-        for (_, reference) in self.inner.leased(&mut self.seen, alone)? {
+        let named = self.inner.leased(&mut self.seen, alone)?;
+        let mut named: BTreeSet<Reference> = named.into_iter().map(|(_, one)| one).collect();
+        named.append(&mut self.unresolved);
+        for reference in named {
             if let Reference::Result(key) = reference {
                 self.leased.insert(key);
             }
             let mut reach = Reach::default();
             walk_reference(self.inner, &self.presence(), &reference, &mut reach)?;
+            if !reach.missing.is_empty() {
+                self.unresolved.insert(reference);
+            }
             self.merge(reach);
         }
         Ok(())

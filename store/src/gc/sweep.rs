@@ -118,6 +118,7 @@ impl<'a> Sweep<'a> {
         self.twins(inner)?;
         self.blobs(inner, &trash::directory(now))?;
         inner.empty_trash(now, policy.grace)?;
+        inner.reap_claims()?;
         owner::reap(&*inner.disk, inner.host_disk(), inner.owned().as_deref()).map_err(at(TMP))?;
         Ok(self.report)
     }
@@ -253,4 +254,95 @@ fn tidy(inner: &Inner, shards: BTreeSet<String>) -> Result<(), StoreError> {
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::action::ActionResult;
+    use crate::batch::Batch;
+    use crate::root::Reference;
+    use crate::store::Store;
+    use crate::tree::{Object, TreeBuilder};
+
+    const NOTHING: GcPolicy = GcPolicy {
+        max_size: 0,
+        max_age: Duration::MAX,
+        min_free_percent: 0,
+        grace: Duration::ZERO,
+    };
+
+    fn key() -> ActionKey {
+        ActionKey(Digest::of(b"key"))
+    }
+
+    fn made(store: &Store) -> (Batch, ActionResult) {
+        let mut batch = store.batch();
+        let mut tree = TreeBuilder::new();
+        let object = batch.put(b"made").unwrap();
+        tree.file("bin/tool", &object, false).unwrap();
+        let tree = tree.build();
+        batch.add_tree(&tree).unwrap();
+        let result = ActionResult {
+            op_hash: Digest::of(b"op"),
+            output: tree.root,
+            log: Object::empty(),
+            leaves: Object::empty(),
+            level: 2,
+            milliseconds: 1,
+        };
+        (batch, result)
+    }
+
+    /// Runs a gc that has looked at everything when `meanwhile` happens.
+    fn gc_around(root: &std::path::Path, meanwhile: impl FnOnce()) {
+        let store = Store::open(root).unwrap();
+        let now = SystemTime::now();
+        let sweep = Sweep::plan(&store.inner, &NOTHING, now).unwrap();
+        meanwhile();
+        sweep.run(&store.inner, &NOTHING, now).unwrap();
+    }
+
+    /// spec: store/gc R4
+    #[test]
+    fn a_result_that_was_named_before_it_was_there_keeps_what_it_refers_to() {
+        let top = tempfile::tempdir().unwrap();
+        let user = Store::open(top.path()).unwrap();
+        assert!(user.result(&key()).unwrap().is_none());
+        let (batch, result) = made(&user);
+        let maker = Store::open(top.path()).unwrap();
+        let (same, _) = made(&maker);
+        maker.commit(vec![same], vec![], vec![]).unwrap();
+        drop(maker);
+        gc_around(top.path(), || {
+            let results = vec![(key(), result)];
+            user.commit(vec![batch], results, vec![]).unwrap();
+        });
+        assert_eq!(user.result(&key()).unwrap(), Some(result));
+    }
+
+    /// spec: store/gc R4, store/gc R1
+    #[test]
+    fn a_result_that_was_made_again_keeps_what_it_refers_to() {
+        let top = tempfile::tempdir().unwrap();
+        let user = Store::open(top.path()).unwrap();
+        let (batch, result) = made(&user);
+        let other = ActionResult {
+            output: Object::empty(),
+            ..result
+        };
+        user.commit(vec![], vec![(key(), other)], vec![]).unwrap();
+        let maker = Store::open(top.path()).unwrap();
+        let (same, _) = made(&maker);
+        maker.commit(vec![same], vec![], vec![]).unwrap();
+        drop(maker);
+        gc_around(top.path(), || {
+            let results = vec![(key(), result)];
+            user.commit(vec![batch], results, vec![]).unwrap();
+        });
+        assert_eq!(user.result(&key()).unwrap(), Some(result));
+        assert_eq!(user.missing(&[Reference::Result(key())]).unwrap(), []);
+    }
 }

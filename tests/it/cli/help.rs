@@ -13,7 +13,7 @@ const COMMANDS: &[(&str, &[&str])] = &[
     ("rollback", &[]),
     ("releases", &["list", "show", "diff"]),
     ("status", &[]),
-    ("store", &["verify", "show", "du", "gc", "roots"]),
+    ("store", &["verify", "show", "du", "gc", "roots", "why"]),
     ("schema", &[]),
     ("completions", &[]),
     ("version", &[]),

@@ -30,8 +30,11 @@ fn damage(app: &TestApp) {
 #[test]
 fn a_store_that_is_not_there_is_said_and_not_made() {
     let app = TestApp::new();
-    for command in ["verify", "du", "gc", "roots"] {
-        let output = app.run(&["store", command]).expect(1);
+    let digest = format!("b3:{}", "0".repeat(64));
+    for command in ["verify", "du", "gc", "roots", "why"] {
+        let mut arguments = vec!["store", command];
+        arguments.extend((command == "why").then_some(digest.as_str()));
+        let output = app.run(&arguments).expect(1);
         assert_eq!(
             output.stderr,
             "error: there is no store at [store]\nhint: it is made by the first build\n"
@@ -164,6 +167,10 @@ fn du_counts_and_gc_keeps_what_is_rooted() {
     let before = everything(&app.store());
     let dry = app.run(&["store", "gc", "--dry-run"]).succeed();
     assert!(dry.stdout.starts_with("would remove "), "{dry}");
+    let lines: Vec<&str> = dry.stdout.lines().skip(2).collect();
+    assert!(!lines.is_empty(), "{dry}");
+    let told = |line: &&str| line.starts_with("stays b3:") && line.ends_with(" names it");
+    assert!(lines.iter().all(told), "{dry}");
     assert!(before == everything(&app.store()));
     let gc = app.run(&["store", "gc"]).succeed();
     assert!(gc.stdout.starts_with("removed "), "{gc}");
@@ -172,4 +179,59 @@ fn du_counts_and_gc_keeps_what_is_rooted() {
     deploy(&app);
     app.run(&["rollback", "--env", "local", "--to-previous"])
         .succeed();
+}
+
+/// spec: cli/store R7
+#[test]
+fn why_says_what_keeps_a_thing() {
+    let app = shop();
+    let id = deploy(&app);
+    let built = app
+        .run(&["build", "page", "--format", "json"])
+        .succeed()
+        .json();
+    let operation = &built["operations"][1];
+    let tree = operation["output"].as_str().unwrap();
+    let output = app.run(&["store", "why", tree]).succeed();
+    let release = format!("root release/shop/local/{id}\n");
+    assert!(output.stdout.contains(&release), "{output}");
+    let key = operation["action_key"].as_str().unwrap();
+    assert!(
+        output.stdout.contains(&format!("result {key}\n")),
+        "{output}"
+    );
+    let json = app
+        .run(&["store", "why", key, "--format", "json"])
+        .succeed()
+        .json();
+    assert!(!json["reasons"].as_array().unwrap().is_empty());
+    let nothing = format!("b3:{}", "0".repeat(64));
+    for given in ["x", nothing.as_str()] {
+        let output = app.run(&["store", "why", given]).expect(1);
+        let error = format!("error: unknown object `{given}`\n");
+        assert!(output.stderr.starts_with(&error), "{output}");
+    }
+}
+
+/// spec: cli/store R8
+#[test]
+fn gc_that_is_due_runs_after_a_build_and_nobody_waits() {
+    let app = shop();
+    app.run(&["build", "page"]).succeed();
+    let stamp = app.store().join("v1/gc");
+    assert!(stamp.exists(), "the day began");
+    // While another gc runs the one in the background has to wait; the build ends all the same.
+    let trash = std::fs::File::open(app.store().join("v1/trash")).unwrap();
+    trash.lock().unwrap();
+    std::fs::write(&stamp, "torn").unwrap();
+    let built = app.run(&["build", "page"]).succeed();
+    assert!(!built.stdout.contains("gc") && !built.stderr.contains("gc"));
+    assert_eq!(std::fs::read(&stamp).unwrap(), b"torn");
+    drop(trash);
+    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(60);
+    while std::fs::read(&stamp).unwrap() == b"torn" {
+        assert!(std::time::Instant::now() < deadline, "no gc came");
+        app.run(&["build", "page"]).succeed();
+    }
+    app.run(&["store", "verify"]).succeed();
 }
