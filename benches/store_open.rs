@@ -49,7 +49,7 @@ fn opened(count: usize) {
         vec![
             Contender::new("open", None, || drop(Store::open(&large).unwrap())),
             Contender::new("open an empty one", None, || {
-                drop(Store::open(&small).unwrap())
+                drop(Store::open(&small).unwrap());
             }),
         ],
     );

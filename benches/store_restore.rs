@@ -87,7 +87,7 @@ fn main() {
                 Contender::new("link", Some(1.5), || {
                     let target = targets.borrow_mut().next("links");
                     floor(&source, &target, |from, to| {
-                        std::fs::hard_link(from, to).unwrap()
+                        std::fs::hard_link(from, to).unwrap();
                     });
                 }),
             ],
@@ -118,7 +118,7 @@ fn main() {
                 Contender::new("link", None, || {
                     let target = targets.borrow_mut().next("again");
                     floor(&source, &target, |from, to| {
-                        std::fs::hard_link(from, to).unwrap()
+                        std::fs::hard_link(from, to).unwrap();
                     });
                 }),
             ],

@@ -1,6 +1,8 @@
 //! `stagecraft store export` and `import`: a root or a release with all its bytes as one stream, and
 //! its way into another store and log. What a stream is belongs to the store (`spec/store/stream.md`).
 
+use std::fmt::Write as _;
+
 use serde_json::json;
 use stagecraft_store::{Delivery, Parcel, Reference, Root, RootName, Store, StoreError};
 
@@ -169,11 +171,11 @@ fn tell(
         delivery.skipped
     );
     for name in roots {
-        out.push_str(&format!("root {}\n", name.as_str()));
+        writeln!(out, "root {}", name.as_str()).ok();
     }
     for (id, added) in releases {
         let what = if *added { "added to" } else { "already in" };
-        out.push_str(&format!("release {id}: {what} the log\n"));
+        writeln!(out, "release {id}: {what} the log").ok();
     }
     context.ui().data(&out)
 }

@@ -1,4 +1,5 @@
 //! A deploy killed exactly at its n-th rename, link or sync: the store stays clean, and the same command ends it.
+#![expect(clippy::unwrap_used, reason = "a test fails by a panic")]
 
 use crate::cli::shop;
 use crate::support::{Output, TestApp};

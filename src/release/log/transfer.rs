@@ -20,8 +20,7 @@ impl ReleaseLog {
     pub fn entry(&self, id: &str) -> Result<Vec<u8>, LogError> {
         let document = self.read()?;
         let index = find(&document, id)?;
-        let entry = unmarked(document.value(index));
-        Ok(serde_json::to_vec(&entry).expect("invariant: JSON values always serialise"))
+        Ok(unmarked(document.value(index)).to_string().into_bytes())
     }
 
     /// Returns the release that the bytes of an entry describe; adds nothing.

@@ -6,6 +6,9 @@ use std::os::fd::{AsFd, OwnedFd};
 use rustix::fs::{Mode, OFlags, ResolveFlags, openat, openat2};
 use rustix::io::Errno;
 
+/// How often a path is looked up again while others rename what it leads through.
+const TRIES: u32 = 64;
+
 /// Opens the directory at `path` below `root`; the empty path is `root` itself.
 pub(crate) fn directory_beneath(root: impl AsFd, path: &str) -> Result<OwnedFd, Errno> {
     let path = if path.is_empty() { "." } else { path };
@@ -20,10 +23,15 @@ pub(crate) fn file_beneath(root: impl AsFd, path: &str) -> Result<OwnedFd, Errno
 fn open(root: impl AsFd, path: &str, flags: OFlags) -> Result<OwnedFd, Errno> {
     let flags = flags | OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NOFOLLOW;
     let stay = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS;
-    match openat2(root.as_fd(), path, flags, Mode::empty(), stay) {
-        // Old kernels do not have the call, and some container profiles forbid it.
-        Err(Errno::NOSYS | Errno::PERM) => walk(root, path, flags),
-        opened => opened,
+    let mut tries = 0;
+    loop {
+        match openat2(root.as_fd(), path, flags, Mode::empty(), stay) {
+            // Old kernels do not have the call, and some container profiles forbid it.
+            Err(Errno::NOSYS | Errno::PERM) => return walk(root, path, flags),
+            // Something was renamed on the way: the kernel cannot tell whether it stayed below.
+            Err(Errno::XDEV | Errno::AGAIN) if tries < TRIES => tries += 1,
+            opened => return opened,
+        }
     }
 }
 
