@@ -1,6 +1,8 @@
 //! Canonical protobuf: fields are written in the order of the calls, scalars that hold their
 //! default are left out, as the REAPI asks. Writes only; reading is strict and done by the owner.
 
+use crate::tree::Object;
+
 /// Writes one protobuf message. The caller writes fields in ascending order.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Message {
@@ -43,6 +45,32 @@ impl Message {
     /// Writes a message, also one without fields.
     pub fn message(&mut self, field: u32, value: Message) -> &mut Self {
         self.delimited(field, &value.into_bytes())
+    }
+
+    /// Writes a message field by field, without a buffer of its own.
+    pub fn nested(&mut self, field: u32, write: impl FnOnce(&mut Self)) -> &mut Self {
+        self.raw(u64::from(field) << 3 | 2);
+        let start = self.bytes.len();
+        // Most lengths need one byte; a longer one is put in afterwards.
+        self.bytes.push(0);
+        write(self);
+        let length = (self.bytes.len() - start - 1) as u64;
+        if length < 0x80 {
+            self.bytes[start] = length.to_le_bytes()[0];
+        } else {
+            let mut prefix = Self::new();
+            prefix.raw(length);
+            self.bytes.splice(start..=start, prefix.bytes);
+        }
+        self
+    }
+
+    /// Writes a REAPI `Digest`.
+    pub fn object(&mut self, field: u32, value: &Object) -> &mut Self {
+        self.nested(field, |message| {
+            message.bytes(1, &value.digest.hex_digits());
+            message.varint(2, value.size);
+        })
     }
 
     /// Returns the bytes.
