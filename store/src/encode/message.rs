@@ -93,3 +93,27 @@ impl Message {
         self.bytes.push(value.to_le_bytes()[0]);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// spec: store/format R5
+    #[test]
+    fn a_message_in_place_equals_one_apart() {
+        for length in [0, 1, 125, 126, 127, 128, 16_381, 16_384, 70_000] {
+            let text = "x".repeat(length);
+            let mut apart = Message::new();
+            apart.text(1, &text);
+            let mut expected = Message::new();
+            expected.varint(1, 7).message(2, apart).varint(3, 9);
+            let mut nested = Message::new();
+            nested.varint(1, 7);
+            nested.nested(2, |message| {
+                message.text(1, &text);
+            });
+            nested.varint(3, 9);
+            assert_eq!(nested, expected, "{length}");
+        }
+    }
+}
