@@ -97,7 +97,7 @@ fn run_task<'p>(run: &'p Run, output: Output<'_>) -> Result<RunTask<'p>, Resolve
     Ok(RunTask {
         run,
         mounts,
-        input_root: tree.build().root,
+        input_root: tree.root(),
     })
 }
 
@@ -135,17 +135,9 @@ fn run_key(task: &RunTask<'_>) -> Result<ActionKey, ResolveError> {
     let platform = platform(task.run);
     let command = Object::of(&command(task.run, platform.clone())?.into_bytes());
     let mut action = Message::new();
-    action.message(1, digest(&command));
-    action.message(2, digest(&task.input_root));
+    action.object(1, &command).object(2, &task.input_root);
     action.message(10, platform);
     Ok(ActionKey(Digest::of(&action.into_bytes())))
-}
-
-fn digest(object: &Object) -> Message {
-    let mut message = Message::new();
-    message.text(1, &object.digest.hex());
-    message.varint(2, object.size);
-    message
 }
 
 fn command(run: &Run, platform: Message) -> Result<Message, ResolveError> {
@@ -154,7 +146,9 @@ fn command(run: &Run, platform: Message) -> Result<Message, ResolveError> {
         command.text_item(1, &argument);
     }
     for (name, value) in variables(run)? {
-        command.message(2, pair(name, value));
+        command.nested(2, |pair| {
+            pair.text(1, name).text(2, value);
+        });
     }
     command.message(5, platform);
     command.text(6, run.workdir.as_str());
@@ -193,13 +187,6 @@ fn variables(run: &Run) -> Result<BTreeMap<&str, &str>, ResolveError> {
     Ok(variables)
 }
 
-fn pair(name: &str, value: &str) -> Message {
-    let mut message = Message::new();
-    message.text(1, name);
-    message.text(2, value);
-    message
-}
-
 /// Everything about the machine that the command may notice, as sorted properties.
 fn platform(run: &Run) -> Message {
     let mut properties = vec![
@@ -236,7 +223,9 @@ fn platform(run: &Run) -> Message {
     properties.sort_unstable();
     let mut message = Message::new();
     for (name, value) in &properties {
-        message.message(1, pair(name, value));
+        message.nested(1, |pair| {
+            pair.text(1, name).text(2, value);
+        });
     }
     message
 }

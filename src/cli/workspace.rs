@@ -8,9 +8,11 @@
 mod export;
 mod out;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::{Path, PathBuf};
+
+use stagecraft_store::Digest;
 
 use super::apply::Run;
 use super::context::Project;
@@ -112,18 +114,16 @@ pub(super) fn leave(
             export::export(run.store, root, recipe, output)?;
         }
     }
-    for id in asked(run.project, goal) {
-        if let Some(output) = done(&id) {
-            out::link(run.store, root, &id, output.digest)?;
-        }
-    }
-    if *goal == Goal::All {
-        out::prune(run.store, root, &asked(run.project, goal))?;
-    }
-    Ok(())
+    let asked = asked(run.project, goal);
+    let made: Vec<(OperationId, Digest)> = asked
+        .iter()
+        .filter_map(|id| Some((id.clone(), done(id)?.digest)))
+        .collect();
+    let known = (*goal == Goal::All).then_some(&asked);
+    out::link(run.store, root, &made, known)
 }
 
-fn asked(project: &Project, goal: &Goal) -> Vec<OperationId> {
+fn asked(project: &Project, goal: &Goal) -> BTreeSet<OperationId> {
     let all = |names: &mut dyn Iterator<Item = &OperationName>| {
         names.map(OperationId::operation).collect()
     };

@@ -84,6 +84,13 @@ fn find(pattern: &Pattern, listing: &Listing) -> Vec<u32> {
     };
     // Equal paths stand side by side: a directory and the note that it cannot be read.
     if let Some(index) = listing.find(pattern.prefix()) {
+        // A file is alone at its path, and nothing lies below it.
+        if listing.entries[index].kind == Kind::File {
+            if chooses(pattern, &listing.entries[index]) {
+                add(index);
+            }
+            return found;
+        }
         for index in [index.checked_sub(1), Some(index), Some(index + 1)]
             .into_iter()
             .flatten()

@@ -60,8 +60,12 @@ impl Reach {
 pub(crate) trait Presence: Sync {
     /// Whether the object is there with that size and, as far as known, whole.
     fn is_there(&self, digest: &Digest, size: Option<u64>) -> Result<bool, StoreError>;
-    /// The directory of that name, if it is there and whole.
-    fn directory(&self, digest: &Digest) -> Result<Option<Directory>, StoreError>;
+    /// The directory of that name, if it is there and whole; `size` is what `is_there` just agreed to.
+    fn directory(
+        &self,
+        digest: &Digest,
+        size: Option<u64>,
+    ) -> Result<Option<Directory>, StoreError>;
 }
 
 impl Presence for Inner {
@@ -69,8 +73,12 @@ impl Presence for Inner {
         self.is_sound(digest, size)
     }
 
-    fn directory(&self, digest: &Digest) -> Result<Option<Directory>, StoreError> {
-        Self::directory(self, digest)
+    fn directory(
+        &self,
+        digest: &Digest,
+        size: Option<u64>,
+    ) -> Result<Option<Directory>, StoreError> {
+        self.directory_of(digest, size)
     }
 }
 
@@ -87,7 +95,11 @@ impl Presence for Listed<'_> {
         Ok(found.is_some_and(|found| size.is_none_or(|size| size == found)))
     }
 
-    fn directory(&self, digest: &Digest) -> Result<Option<Directory>, StoreError> {
+    fn directory(
+        &self,
+        digest: &Digest,
+        _size: Option<u64>,
+    ) -> Result<Option<Directory>, StoreError> {
         if self.is_there(digest, None)? {
             self.inner.directory(digest)
         } else {
@@ -123,7 +135,7 @@ pub(crate) fn walk(
                 }
                 let whole = presence.is_there(&digest, size)?;
                 let directory = if whole {
-                    presence.directory(&digest)?
+                    presence.directory(&digest, size)?
                 } else {
                     None
                 };

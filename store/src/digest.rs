@@ -7,6 +7,8 @@ use std::str::FromStr;
 /// A buffer at least this long is hashed on all cores; below it threads cost more than they save.
 const PARALLEL_FROM: usize = 1 << 20;
 
+const DIGITS: &[u8; 16] = b"0123456789abcdef";
+
 /// A BLAKE3 hash. Its text form is `b3:` and 64 lower-case hexadecimal digits.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Digest([u8; 32]);
@@ -22,6 +24,10 @@ pub struct DigestError {
 impl Digest {
     /// Hashes `bytes`.
     pub fn of(bytes: &[u8]) -> Self {
+        // Setting up a hasher that takes pieces costs more than hashing a short text.
+        if bytes.len() < PARALLEL_FROM {
+            return Self(*blake3::hash(bytes).as_bytes());
+        }
         let mut hasher = Hasher::new();
         hasher.update(bytes);
         hasher.finish()
@@ -39,7 +45,17 @@ impl Digest {
 
     /// Returns the 64 lower-case hexadecimal digits.
     pub fn hex(&self) -> String {
-        blake3::Hash::from_bytes(self.0).to_hex().to_string()
+        String::from_utf8_lossy(&self.hex_digits()).into_owned()
+    }
+
+    /// Returns the digits of [`Digest::hex`] without an allocation.
+    pub fn hex_digits(&self) -> [u8; 64] {
+        let mut digits = [0; 64];
+        for (pair, byte) in digits.chunks_exact_mut(2).zip(self.0) {
+            pair[0] = DIGITS[usize::from(byte >> 4)];
+            pair[1] = DIGITS[usize::from(byte & 15)];
+        }
+        digits
     }
 
     /// Parses 64 lower-case hexadecimal digits and nothing else.

@@ -54,7 +54,11 @@ pub(crate) fn shard(area: &str, digest: &Digest) -> String {
 /// Returns the path of a digest's file in `area`.
 pub(crate) fn path(area: &str, digest: &Digest) -> String {
     let hex = digest.hex();
-    format!("{area}/{}/{}", &hex[..2], &hex[2..])
+    let mut path = String::with_capacity(area.len() + hex.len() + 2);
+    for part in [area, "/", &hex[..2], "/", &hex[2..]] {
+        path.push_str(part);
+    }
+    path
 }
 
 /// Returns the path of a lease.

@@ -151,12 +151,16 @@ impl Inner {
     }
 
     pub(crate) fn read(&self, digest: &Digest) -> Result<Option<Vec<u8>>, StoreError> {
+        self.read_of(digest, None)
+    }
+
+    fn read_of(&self, digest: &Digest, size: Option<u64>) -> Result<Option<Vec<u8>>, StoreError> {
         if *digest == Object::empty().digest {
             return Ok(Some(Vec::new()));
         }
         let path = layout::path(CAS, digest);
-        let bytes = match self.file(&path)? {
-            None if self.recall(digest)? => self.file(&path)?,
+        let bytes = match self.file_of(&path, size)? {
+            None if self.recall(digest)? => self.file_of(&path, size)?,
             found => found,
         };
         let Some(bytes) = bytes else {
@@ -195,7 +199,16 @@ impl Inner {
     }
 
     pub(crate) fn directory(&self, digest: &Digest) -> Result<Option<Directory>, StoreError> {
-        match self.read(digest) {
+        self.directory_of(digest, None)
+    }
+
+    /// Returns a directory; of one whose file was found to have `size` no end is looked for.
+    pub(crate) fn directory_of(
+        &self,
+        digest: &Digest,
+        size: Option<u64>,
+    ) -> Result<Option<Directory>, StoreError> {
+        match self.read_of(digest, size) {
             Err(StoreError::Corrupt { .. }) => Ok(None),
             read => Ok(read?.and_then(|bytes| Directory::decode(&bytes).ok())),
         }

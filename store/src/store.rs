@@ -23,6 +23,9 @@ use crate::owner::{self, Owner, made};
 /// which costs about as much as a few of them.
 const FEW: usize = 8;
 
+/// Records and most directories are no larger.
+const SMALL: usize = 2048;
+
 /// A content-addressed store.
 ///
 /// Several processes may use one at the same time, also while gc runs: what an open store asked for or
@@ -243,13 +246,18 @@ impl Inner {
 
     /// Returns the bytes of a small file, unchecked; `None` when it is absent or no file.
     pub(crate) fn file(&self, path: &str) -> Result<Option<Vec<u8>>, StoreError> {
-        let mut bytes = Vec::new();
-        let read = self
-            .disk
-            .open(path)
-            .and_then(|mut file| file.read_to_end(&mut bytes));
-        match read {
-            Ok(_) => Ok(Some(bytes)),
+        self.file_of(path, None)
+    }
+
+    /// Returns the bytes of a file, unchecked. Of one whose `size` is known, no more than that is read:
+    /// the caller compares a digest.
+    pub(crate) fn file_of(
+        &self,
+        path: &str,
+        size: Option<u64>,
+    ) -> Result<Option<Vec<u8>>, StoreError> {
+        match self.disk.open(path).and_then(|file| whole(file, size)) {
+            Ok(bytes) => Ok(Some(bytes)),
             Err(error) if is_absent(&error) => Ok(None),
             Err(error) => Err(at(path)(error)),
         }
@@ -315,6 +323,30 @@ impl Inner {
             done => done.map_err(at(path)),
         }
     }
+}
+
+/// Reads a file into a buffer that most records and directories fit into: asking for the length
+/// first costs more than the one further read that finds the end.
+fn whole(mut file: Box<dyn Read + Send>, size: Option<u64>) -> io::Result<Vec<u8>> {
+    let limit = size.map_or(usize::MAX, |size| {
+        usize::try_from(size).unwrap_or(usize::MAX)
+    });
+    let mut bytes = Vec::with_capacity(limit.min(SMALL));
+    let mut buffer = [0; SMALL];
+    while bytes.len() < limit {
+        match file.read(&mut buffer[..SMALL.min(limit - bytes.len())]) {
+            Ok(0) => break,
+            Ok(count) if count == SMALL && limit == usize::MAX => {
+                bytes.extend_from_slice(&buffer);
+                file.read_to_end(&mut bytes)?;
+                break;
+            }
+            Ok(count) => bytes.extend_from_slice(&buffer[..count]),
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(bytes)
 }
 
 /// Returns whether the error says that there is no such file.

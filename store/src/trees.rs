@@ -1,7 +1,7 @@
 //! Materialised trees: directories in the store made of links to objects, for whoever only reads.
 //! A cache: each can be made again from its objects, and is checked by a look before it is used.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io::{self, ErrorKind};
 use std::os::fd::OwnedFd;
@@ -9,6 +9,7 @@ use std::path::PathBuf;
 
 use rayon::prelude::*;
 use rustix::fs::{AtFlags, Dir, Mode, fchmod, readlinkat, statat};
+use rustix::io::Errno;
 
 use crate::digest::Digest;
 use crate::disk::{Change, Kind, directory_beneath, file_beneath, object_time, translate};
@@ -65,6 +66,24 @@ impl Store {
             }
         }
         Ok(host.layout.join(relative))
+    }
+
+    /// Returns which trees are materialised, by one look at their names: none is compared.
+    pub fn materialised(&self) -> Result<BTreeSet<Digest>, StoreError> {
+        let _gate = self.inner.enter();
+        let host = self.inner.host.as_ref().ok_or(StoreError::NotOnHost)?;
+        let directory = match host.disk.handle(TREES) {
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(BTreeSet::new()),
+            opened => opened.map_err(at(TREES))?,
+        };
+        let listed = |error: Errno| at(TREES)(error.into());
+        let mut found = BTreeSet::new();
+        for entry in Dir::read_from(&directory).map_err(listed)? {
+            let entry = entry.map_err(listed)?;
+            let name = entry.file_name().to_str().unwrap_or_default();
+            found.extend(Digest::from_hex(name));
+        }
+        Ok(found)
     }
 }
 

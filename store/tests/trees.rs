@@ -279,7 +279,10 @@ fn damage_makes_no_target() {
 fn a_materialised_tree_is_made_once_and_heals() {
     let place = place();
     let tree = place.import(&place.source()).unwrap();
+    assert!(place.store.materialised().unwrap().is_empty());
     let made = place.store.materialise(&tree.digest).unwrap();
+    let listed = place.store.materialised().unwrap();
+    assert_eq!(Vec::from_iter(listed), [tree.digest]);
     let layout = place.store.root_path().join("v1");
     assert_eq!(made, layout.join("trees").join(tree.digest.hex()));
     assert_eq!(shown(&made), expected("555", "444", "555"));

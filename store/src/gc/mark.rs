@@ -275,9 +275,13 @@ impl Presence for Fresh<'_> {
         Ok(stat.is_some_and(|stat| size.is_none_or(|size| size == stat.size)))
     }
 
-    fn directory(&self, digest: &Digest) -> Result<Option<Directory>, StoreError> {
-        if self.is_there(digest, None)? {
-            self.0.inner.directory(digest)
+    fn directory(
+        &self,
+        digest: &Digest,
+        size: Option<u64>,
+    ) -> Result<Option<Directory>, StoreError> {
+        if self.is_there(digest, size)? {
+            self.0.inner.directory_of(digest, size)
         } else {
             Ok(None)
         }

@@ -257,6 +257,7 @@ fn tidy(inner: &Inner, shards: BTreeSet<String>) -> Result<(), StoreError> {
 }
 
 #[cfg(test)]
+#[expect(clippy::disallowed_methods, reason = "effects: the clock of a test")]
 mod tests {
     use std::time::Duration;
 

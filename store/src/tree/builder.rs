@@ -81,8 +81,15 @@ impl TreeBuilder {
     /// Encodes every directory, deepest first.
     pub fn build(self) -> BuiltTree {
         let mut directories = BTreeMap::new();
-        let root = close(self.root, &mut directories);
+        let root = close(self.root, &mut |object, bytes| {
+            directories.insert(object.digest, bytes);
+        });
         BuiltTree { root, directories }
+    }
+
+    /// Returns what [`TreeBuilder::build`] names its top, and keeps no bytes.
+    pub fn root(self) -> Object {
+        close(self.root, &mut |_, _| {})
     }
 }
 
@@ -109,20 +116,20 @@ fn open<'a>(
 }
 
 /// Recursion is bounded: `split` refuses paths deeper than `MAX_DEPTH`.
-fn close(slots: BTreeMap<EntryName, Slot>, made: &mut BTreeMap<Digest, Vec<u8>>) -> Object {
-    let mut directory = Directory::new();
-    for (name, slot) in slots {
-        let node = match slot {
-            Slot::Node(node) => node,
-            Slot::Open(below) => Node::Directory {
-                object: close(below, made),
-            },
-        };
-        directory.entries.insert(name, node);
-    }
+fn close(slots: BTreeMap<EntryName, Slot>, made: &mut dyn FnMut(Object, Vec<u8>)) -> Object {
+    let nodes = slots.into_iter().map(|(name, slot)| match slot {
+        Slot::Node(node) => (name, node),
+        Slot::Open(below) => {
+            let object = close(below, made);
+            (name, Node::Directory { object })
+        }
+    });
+    let directory = Directory {
+        entries: nodes.collect(),
+    };
     let bytes = directory.encode();
     let object = Object::of(&bytes);
-    made.insert(object.digest, bytes);
+    made(object, bytes);
     object
 }
 
@@ -174,6 +181,7 @@ mod tests {
         grafted.graft("a/b", below.build().root).unwrap();
         let mut whole = TreeBuilder::new();
         whole.file("a/b/x", &one, true).unwrap();
-        assert_eq!(grafted.build().root, whole.build().root);
+        assert_eq!(grafted.build().root, whole.clone().build().root);
+        assert_eq!(whole.clone().root(), whole.build().root);
     }
 }

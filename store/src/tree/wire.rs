@@ -9,38 +9,30 @@ use crate::encode::Message;
 
 /// Writes files, then directories, then symlinks, each sorted by name.
 pub(super) fn encode(entries: &BTreeMap<EntryName, Node>) -> Vec<u8> {
-    let mut files = Message::new();
-    let mut directories = Message::new();
-    let mut symlinks = Message::new();
+    let mut message = Message::new();
     for (name, node) in entries {
-        let mut entry = Message::new();
-        entry.text(1, name.as_str());
-        match node {
-            Node::File { object, executable } => {
-                entry.message(2, digest(object));
+        if let Node::File { object, executable } = node {
+            message.nested(1, |entry| {
+                entry.text(1, name.as_str()).object(2, object);
                 entry.varint(4, u64::from(*executable));
-                files.message(1, entry);
-            }
-            Node::Directory { object } => {
-                entry.message(2, digest(object));
-                directories.message(2, entry);
-            }
-            Node::Symlink { target } => {
-                entry.text(2, target);
-                symlinks.message(3, entry);
-            }
+            });
         }
     }
-    [files, directories, symlinks]
-        .map(Message::into_bytes)
-        .concat()
-}
-
-fn digest(object: &Object) -> Message {
-    let mut message = Message::new();
-    message.text(1, &object.digest.hex());
-    message.varint(2, object.size);
-    message
+    for (name, node) in entries {
+        if let Node::Directory { object } = node {
+            message.nested(2, |entry| {
+                entry.text(1, name.as_str()).object(2, object);
+            });
+        }
+    }
+    for (name, node) in entries {
+        if let Node::Symlink { target } = node {
+            message.nested(3, |entry| {
+                entry.text(1, name.as_str()).text(2, target);
+            });
+        }
+    }
+    message.into_bytes()
 }
 
 /// Reads a message. Order, defaults, unknown fields and repeated fields need no check of their own:

@@ -125,9 +125,7 @@ fn roots_name_releases_and_links() {
     let release = format!("release/shop/local/{id}: release {id} of local (");
     assert!(output.stdout.starts_with(&release), "{output}");
     assert!(
-        output
-            .stdout
-            .contains(": .stagecraft/out/page (1 references)\n"),
+        output.stdout.contains(": .stagecraft/out (2 references)\n"),
         "{output}"
     );
     let json = app

@@ -1,5 +1,7 @@
 //! `.stagecraft/`: what runs leave in a checkout.
 
+use std::os::unix::fs::MetadataExt;
+
 use super::{deploy, everything, shop};
 use crate::support::TestApp;
 
@@ -28,7 +30,7 @@ fn named(name: &str) -> String {
 fn a_name_that_became_a_prefix_of_another_enters_no_older_link() {
     let app = TestApp::with_config(&named("a"));
     app.run(&["build", "--all"]).succeed();
-    let tree = std::fs::read_link(app.path(".stagecraft/out/a")).unwrap();
+    let tree = std::fs::canonicalize(app.path(".stagecraft/out/a")).unwrap();
     let before = everything(&tree);
     app.write("stagecraft.yml", &named("a/b/c"));
     app.run(&["build", "a/b/c"]).succeed();
@@ -41,6 +43,19 @@ fn a_name_that_became_a_prefix_of_another_enters_no_older_link() {
     app.run(&["build", "a"]).succeed();
     assert_eq!(app.read(".stagecraft/out/a/made"), "a\n");
     app.run(&["store", "verify"]).succeed();
+}
+
+/// spec: cli/workspace R2
+#[test]
+fn a_directory_in_the_place_of_the_links_goes_without_what_it_links_to() {
+    let app = shop();
+    app.write("elsewhere/kept", "kept\n");
+    app.write(".stagecraft/out/old/file", "x\n");
+    std::os::unix::fs::symlink(app.path("elsewhere"), app.path(".stagecraft/out/page")).unwrap();
+    app.run(&["build", "page"]).succeed();
+    assert_eq!(app.read(".stagecraft/out/page/page.html"), "ONE\n");
+    assert_eq!(app.read("elsewhere/kept"), "kept\n");
+    assert!(!app.exists(".stagecraft/out/old"));
 }
 
 /// spec: cli/workspace R3
@@ -57,6 +72,35 @@ fn links_of_operations_that_are_gone_go_with_the_next_build_of_all() {
     assert_eq!(roots.stdout.lines().count(), 1, "{roots}");
 }
 
+/// spec: cli/workspace R8
+#[test]
+fn links_are_left_alone_while_nothing_changed_and_mended_when_a_tree_is_gone() {
+    let app = shop();
+    app.run(&["build", "--all"]).succeed();
+    let out = app.path(".stagecraft/out");
+    let inode = || std::fs::symlink_metadata(&out).unwrap().ino();
+    let links = std::fs::read_link(&out).unwrap();
+    let trees = links.parent().unwrap();
+    let before = (inode(), everything(trees));
+    app.run(&["build", "--all"]).succeed();
+    app.run(&["build", "page"]).succeed();
+    assert!(
+        before == (inode(), everything(trees)),
+        "nothing was made again"
+    );
+    let page = std::fs::canonicalize(out.join("page")).unwrap();
+    std::fs::rename(&page, app.path("taken")).unwrap();
+    app.run(&["build", "page"]).succeed();
+    assert_eq!(app.read(".stagecraft/out/page/page.html"), "ONE\n");
+    std::fs::remove_file(&out).unwrap();
+    app.run(&["build", "page"]).succeed();
+    assert_eq!(app.read(".stagecraft/out/page/page.html"), "ONE\n");
+    assert!(
+        !app.exists(".stagecraft/out/words"),
+        "links are told by the link"
+    );
+}
+
 /// spec: cli/workspace R4
 #[test]
 fn a_link_survives_gc() {
@@ -69,6 +113,7 @@ fn a_link_survives_gc() {
     app.run(&["build", "page"]).succeed();
     app.run(&["store", "gc"]).succeed();
     assert_eq!(app.read(".stagecraft/out/page/page.html"), "ONE\n");
+    app.run(&["store", "verify"]).succeed();
 }
 
 /// spec: cli/workspace R5
