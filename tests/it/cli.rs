@@ -31,6 +31,7 @@ use crate::support::TestApp;
 
 /// Two operations in a chain, one service, one environment.
 pub(crate) const SHOP: &str = r"project: { name: shop }
+sandbox: { base: trusted }
 operations:
   words:
     description: take the words

@@ -1,5 +1,6 @@
 //! The same sources give the same plan, the same manifest and no work, wherever, whoever and however.
 
+use std::fs;
 use std::process::Command;
 
 use serde_json::Value;
@@ -118,6 +119,10 @@ fn another_user_with_the_same_store_runs_nothing() {
     clone
         .program("chown", &["-R", "65534:65534", "..", "../home"])
         .succeed();
+    // The program of this build may lie where the other user cannot go.
+    let program = clone.path("../program");
+    fs::copy(env!("CARGO_BIN_EXE_stagecraft"), &program).unwrap();
+    let script = format!("umask 000; shift; exec {} \"$@\"", program.display());
     let other = [
         "setpriv",
         "--reuid",
@@ -127,7 +132,7 @@ fn another_user_with_the_same_store_runs_nothing() {
         "--clear-groups",
         "sh",
         "-c",
-        "umask 000; exec \"$@\"",
+        &script,
         "sh",
     ];
     let run = clone.prepared(&["deploy", "--env", "local", "--format", "json"]);

@@ -3,6 +3,7 @@
 use std::io::{BufRead, BufReader, Read};
 use std::process::{Child, Stdio};
 
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
 use super::{deploy, shop};
@@ -42,9 +43,9 @@ impl Running {
     }
 
     /// Sends a signal and returns the exit code (128 + n where it died of one) and stdout.
-    pub(super) fn signal(mut self, app: &TestApp, signal: &str) -> (i32, String) {
-        let process = self.process().to_string();
-        app.program("kill", &[signal, &process]).succeed();
+    pub(super) fn signal(mut self, signal: Signal) -> (i32, String) {
+        let process = Pid::from_child(self.child.as_ref().unwrap());
+        kill_process(process, signal).unwrap();
         let (mut stdout, mut rest) = (String::new(), String::new());
         let mut child = self.child.take().unwrap();
         child
@@ -95,9 +96,9 @@ fn newest(app: &TestApp) -> Value {
 #[test]
 fn an_interrupted_build_exits_130_or_143_and_records_nothing_unfinished() {
     let app = stuck();
-    for (signal, code) in [("-INT", 130), ("-TERM", 143)] {
+    for (signal, code) in [(Signal::INT, 130), (Signal::TERM, 143)] {
         let running = Running::at(&app, &["build", "page", "--format", "json"], "start page");
-        let (exit, stdout) = running.signal(&app, signal);
+        let (exit, stdout) = running.signal(signal);
         assert_eq!(exit, code);
         let document: Value = serde_json::from_str(&stdout).unwrap();
         assert_eq!(document["operations"][1]["status"], "cancelled");
@@ -117,10 +118,10 @@ fn an_interrupted_build_exits_130_or_143_and_records_nothing_unfinished() {
 /// spec: cli/interrupt R1, cli/interrupt R2
 #[test]
 fn an_interrupted_deploy_fails_its_phase_skips_the_rest_and_frees_the_lock() {
-    for (signal, code) in [("-INT", 130), ("-TERM", 143)] {
+    for (signal, code) in [(Signal::INT, 130), (Signal::TERM, 143)] {
         let app = stuck();
         let running = Running::at(&app, &["deploy", "--env", "local"], "start page");
-        let (exit, _) = running.signal(&app, signal);
+        let (exit, _) = running.signal(signal);
         assert_eq!(exit, code);
         let release = newest(&app);
         assert_eq!(release["phases"]["build"], "failed");
@@ -152,7 +153,7 @@ fn an_interrupted_rollout_leaves_the_old_release_live() {
         "#!/bin/sh\ngrep -q ONE deploy/current/site/page.html || exec sleep 1000\n",
     );
     let running = Running::at(&app, &["deploy", "--env", "local"], "start deploy_local");
-    let (exit, _) = running.signal(&app, "-INT");
+    let (exit, _) = running.signal(Signal::INT);
     assert_eq!(exit, 130);
     assert_eq!(app.read("deploy/current/site/page.html"), "ONE\n");
     let status = app.run(&["status", "--drift"]).succeed();
@@ -186,7 +187,7 @@ fn a_second_deploy_meanwhile_is_refused_and_names_the_first() {
     app.run(&["deploy", "--env", "local", "--dry-run"])
         .succeed();
     app.run(&["releases", "list"]).succeed();
-    let (exit, _) = running.signal(&app, "-INT");
+    let (exit, _) = running.signal(Signal::INT);
     assert_eq!(exit, 130);
     assert_eq!(newest(&app)["phases"]["build"], "failed");
 }

@@ -149,10 +149,10 @@ fn show_names_phases_plan_configuration_and_every_operation() {
           outcome: completed
 
         Manifest: [digest]
-        Plan: b3:277f99d7a6ef9a63bff4d26a89a7d340a097b0454741c888fb2cdb3c74caac73
+        Plan: b3:f62053f23eedbb49b71e5a3efd1b1874e2227b80070d91bd8cce109116aa4614
 
         Configuration:
-          stagecraft.yml b3:e5bc18103acd40134b8d55889d3363ea71520ab2237ec66ae691747f84dada08
+          stagecraft.yml b3:53ca88de768e85717709e28aefa4e730b3d869567d386152167f52140f7bfa85
 
         Operations:
           words (run)

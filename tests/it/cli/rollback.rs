@@ -157,7 +157,7 @@ fn a_dry_run_shows_target_and_phases_and_touches_nothing() {
     Target release: [release]
     Version: unknown
     Commit: N/A
-    Plan: b3:277f99d7a6ef9a63bff4d26a89a7d340a097b0454741c888fb2cdb3c74caac73
+    Plan: b3:f62053f23eedbb49b71e5a3efd1b1874e2227b80070d91bd8cce109116aa4614
     Validation: fully deployed, every byte is in the store
 
     Phases:

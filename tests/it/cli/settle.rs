@@ -1,13 +1,14 @@
 //! What a killed deploy left is settled by the next one.
 
 use super::interrupt::{Running, stuck, unstick};
+use rustix::process::Signal;
 
 /// spec: cli/interrupt R5
 #[test]
 fn a_release_left_running_is_failed_by_the_next_deploy() {
     let app = stuck();
     let running = Running::at(&app, &["deploy", "--env", "local"], "start page");
-    let (exit, _) = running.signal(&app, "-KILL");
+    let (exit, _) = running.signal(Signal::KILL);
     assert_eq!(exit, 137);
     let list = || {
         app.run(&["releases", "list", "--format", "json"])
@@ -43,7 +44,7 @@ fn a_release_left_running_is_failed_by_the_next_deploy() {
 fn a_dry_run_settles_nothing() {
     let app = stuck();
     let running = Running::at(&app, &["deploy", "--env", "local"], "start page");
-    running.signal(&app, "-KILL");
+    running.signal(Signal::KILL);
     let before = app.read(".stagecraft/releases.json");
     app.run(&["deploy", "--env", "local", "--dry-run"])
         .succeed();
