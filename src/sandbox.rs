@@ -8,7 +8,6 @@ mod confine;
 mod environment;
 mod explain;
 mod fork;
-mod helper;
 mod level;
 mod log;
 mod network;
@@ -18,6 +17,7 @@ mod process;
 mod root;
 mod run;
 mod secret;
+mod serve;
 mod stage;
 mod toolbox;
 mod tree;
@@ -26,8 +26,8 @@ mod wire;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
-pub use helper::helper;
 pub use log::{Frame, LogError, Stream, decode_log};
+pub use serve::helper;
 
 use crate::action::{Action, Task};
 use crate::evaluate::{Cause, Completion, ExecutionContext, Executor, Failure, Observed};

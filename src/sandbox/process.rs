@@ -18,9 +18,9 @@ use rustix::pipe::PipeFlags;
 use rustix::process::{Pid, Signal};
 
 use crate::evaluate::Cancel;
-use crate::sandbox::helper;
 use crate::sandbox::log::{Log, Stream};
 use crate::sandbox::order::{Order, Report, Setting};
+use crate::sandbox::serve;
 use crate::sandbox::wire::{receive, send, send_with_files};
 
 /// How a run ended, and what it printed.
@@ -65,7 +65,7 @@ impl Helper {
     /// Starts `program` as a helper for `setting`. What is refused to it is told in answer to its first order.
     pub(crate) fn start(program: &Path, setting: &Setting) -> io::Result<Self> {
         let (mut socket, theirs) = UnixStream::pair()?;
-        let mut command = helper::command(program.as_os_str(), theirs);
+        let mut command = serve::command(program.as_os_str(), theirs);
         let child = command.spawn()?;
         // The command keeps the other end open as long as it lives.
         drop(command);
